@@ -1,0 +1,133 @@
+// Engine: containers as users know them; each function is one docker command without its printing.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/options.h"
+#include "storage/store.h"
+
+namespace engine {
+
+namespace fs = std::filesystem;
+
+struct Config {
+  fs::path root = "/var/lib/sampan";
+  fs::path state = "/run/sampan";  // must not outlive a boot
+  std::string cgroup_parent = "/sampan";
+  std::string bridge_subnet;  // empty: chosen on first use
+  std::vector<std::string> insecure_registries;
+  fs::path pull_helper;  // sampan-pull, beside our own binary
+};
+
+// What `ps` and `inspect` show, with the row's status corrected by what really runs.
+struct ContainerInfo {
+  storage::ContainerRow row;
+  ContainerOptions options;
+  std::string ip_address, gateway, mac_address;  // empty where none
+  int ip_prefix = 0;
+  std::vector<network::PublishedPort> ports;
+};
+
+struct PullProgress {  // a line of the helper, decoded
+  std::string kind, layer, text;
+  std::uint64_t current = 0, total = 0;
+};
+struct PullSummary {
+  std::string image_id, digest, warning;
+  bool changed = false;
+};
+
+struct LogOptions {
+  bool follow = false, timestamps = false;
+  std::int64_t tail = -1;                  // lines; -1: all
+  base::Nanoseconds since = 0, until = 0;  // 0: no bound
+};
+
+struct ExecRequest {
+  std::vector<std::string> command, env;
+  std::string working_dir, user;
+  bool interactive = false, tty = false, detach = false, privileged = false;
+  std::string detach_keys = "ctrl-p,ctrl-q";
+};
+
+struct AttachOptions {
+  bool stdin_open = false, stdout_open = true, stderr_open = true;
+  bool forward_signals = true;  // the command's SIGINT, SIGTERM, … go to the container
+  std::string detach_keys = "ctrl-p,ctrl-q";
+};
+
+class Engine {
+ public:
+  explicit Engine(Config config);  // opens the store; sweeps what a killed command left (cheap)
+  ~Engine();
+
+  storage::Store& store();
+  const Config& config() const;
+
+  // Images.
+  PullSummary pull(std::string_view reference, std::string_view platform,
+                   const std::function<void(const PullProgress&)>& on_progress);
+
+  // Containers. `create` resolves the image (pulling as options.pull says), adds row, lease and
+  // bundle; returns the id.
+  std::string create(const ContainerOptions& options,
+                     const std::function<void(const PullProgress&)>& on_progress);
+  // Starts it detached: returns when its program executes; throws kCommandNotFound and
+  // kCommandNotRunnable.
+  void start(std::string_view name_or_id);
+  // Starts it with our standard streams attached and waits: the exit code of the container, or
+  // nullopt after the detach keys.
+  std::optional<int> start_attached(std::string_view name_or_id, const AttachOptions& attach);
+  std::optional<int> attach(std::string_view name_or_id, const AttachOptions& attach);
+
+  // Sends the stop signal, waits, kills. seconds -1: for ever; nullopt: the container's own or 10.
+  void stop(std::string_view name_or_id, std::optional<int> seconds, std::string_view signal = {});
+  void kill(std::string_view name_or_id, std::string_view signal);
+  int wait(std::string_view name_or_id);  // the exit code
+  enum class RemoveForce { kNo, kYes };
+  enum class RemoveVolumes { kNo, kYes };
+  void remove(std::string_view name_or_id, RemoveForce force, RemoveVolumes volumes);
+  void pause(std::string_view name_or_id);
+  void unpause(std::string_view name_or_id);
+  void restart(std::string_view name_or_id, std::optional<int> seconds);
+  void rename(std::string_view name_or_id, std::string_view new_name);
+
+  std::optional<ContainerInfo> find_container(std::string_view name_or_id);
+  ContainerInfo load_container(std::string_view name_or_id);  // kNotFound: "No such container: x"
+  std::vector<ContainerInfo> list_containers();
+
+  // Writes the log's lines to the two sinks; returns when done, or at the container's end when
+  // following.
+  void logs(std::string_view name_or_id, const LogOptions& options,
+            const std::function<void(bool is_stderr, std::string_view)>& sink);
+  int exec(std::string_view name_or_id, const ExecRequest& request);
+  // docker's inspect document for a container or an image, as JSON text of one object. nullopt: no
+  // such object.
+  std::optional<std::string> inspect_container(std::string_view name_or_id);
+  std::optional<std::string> inspect_image(std::string_view name_or_id);
+
+  // `run --explain`: layers, mounts, namespaces, ids, cgroup files, network messages, firewall
+  // elements, capabilities, seccomp.
+  std::string explain(const ContainerOptions& options);
+
+  // A bundle that runc and crun start: config.json and rootfs (a copy; the overlay as one tree).
+  void export_bundle(std::string_view container_or_image, const fs::path& destination);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The hidden command `sampan __monitor`: runs one container until its end; never returns normally
+// to the command line. Descriptor 3 is the control socket to whoever started it.
+int run_monitor(int argc, char** argv);
+
+}  // namespace engine

@@ -1,0 +1,41 @@
+// Puller: the life of a pull: registry streams become layers, all at the same time, and one
+// transaction makes the image exist.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "oci/platform.h"
+#include "oci/reference.h"
+#include "registry/client.h"
+#include "storage/store.h"
+
+namespace engine {
+
+struct PullEvent {
+  enum class Kind { kResolved, kLayerExists, kDownloading, kUnpacking, kLayerDone, kRetrying } kind;
+  std::string layer;                     // 12 digits of the blob's digest
+  std::uint64_t current = 0, total = 0;  // compressed bytes
+  std::string text;
+};
+
+struct PullOptions {
+  oci::Platform platform;
+  registry::Client::PlatformChoice choice = registry::Client::PlatformChoice::kHostDefault;
+  registry::ClientOptions client;
+  unsigned parallel = 6;
+};
+
+struct PullResult {
+  oci::ImageId image;
+  oci::Digest digest;    // of what the name names
+  bool changed = false;  // "Downloaded newer image" rather than "Image is up to date"
+  std::string warning;   // one line, or empty
+};
+
+// `on_event` is called from several threads, one at a time.
+PullResult pull(storage::Store& store, const oci::Reference& reference, const PullOptions& options,
+                const std::function<void(const PullEvent&)>& on_event);
+
+}  // namespace engine

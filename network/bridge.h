@@ -1,0 +1,85 @@
+// Bridge: a host bridge with veth pairs and published ports, planned as data and applied through
+// netlink and nftables.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "network/address.h"
+
+namespace network {
+
+// One bridge network. Names are derived from the store, so that two stores in one network namespace
+// never share a bridge or a table.
+struct BridgeConfig {
+  std::string bridge = "sampan0";  // at most 15 bytes
+  std::string table = "sampan";    // nftables, family ip
+  Ipv4Subnet subnet;               // 10.88.0.0/16
+  Ipv4 gateway;                    // the bridge's own address
+  int mtu = 1500;
+};
+
+enum class Protocol : std::uint8_t { kTcp = 6, kUdp = 17, kSctp = 132 };
+
+struct PublishedPort {
+  Ipv4 host_address;  // 0.0.0.0: any
+  std::uint16_t host_port = 0;
+  std::uint16_t container_port = 0;
+  Protocol protocol = Protocol::kTcp;
+  friend bool operator==(const PublishedPort&, const PublishedPort&) = default;
+};
+
+struct Endpoint {
+  std::string container_id;  // names the host's end: "ve" and 11 digits of it
+  Ipv4 address;
+  std::array<std::uint8_t, 6> mac{};  // 02:42 and the address, as docker's
+  std::string interface_name = "eth0";
+  std::vector<PublishedPort> ports;
+};
+
+// One message for the kernel: what `run --explain` prints and a failed step is named after.
+struct Step {
+  std::string text;  // "create veth ve3f… with peer eth0 in the container, port of sampan0"
+  std::vector<std::uint8_t> message;  // netlink bytes where they are known in advance
+};
+
+struct NetworkPlan {
+  std::vector<Step> bridge;    // made or checked on first use
+  std::vector<Step> endpoint;  // per container
+  std::vector<Step> ports;     // one nftables batch
+};
+NetworkPlan plan_endpoint(const BridgeConfig& config, const Endpoint& endpoint);
+
+// The first of the candidate /16 and /24 networks that overlaps no address or route of the host.
+Ipv4Subnet choose_subnet(const std::vector<Ipv4Subnet>& taken);
+// Every network that the current network namespace has an address in or a route to.
+std::vector<Ipv4Subnet> list_host_networks();
+
+// Makes what is missing: bridge with address, ip_forward, route_localnet, table, chains, maps.
+// Cheap when all is there (one dump-free look at the bridge and the table). Safe to run from
+// several processes at once.
+void ensure_bridge(const BridgeConfig& config);
+
+// Creates the veth pair with its far end in the container's network namespace and configures that
+// end (lo up, address, default route). `netns_fd` is the container's; the caller's namespace is the
+// host's.
+void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd);
+
+// Only brings `lo` up in there: --network none.
+void bring_up_loopback(int netns_fd);
+
+// Elements of the maps, in one transaction. publish throws kConflict where an element exists for
+// another container. unpublish forgives what is already gone.
+void publish(const BridgeConfig& config, const Endpoint& endpoint);
+void unpublish(const BridgeConfig& config, const Endpoint& endpoint);
+
+// What the maps hold now: a sweep removes what no running container owns.
+std::vector<Endpoint> list_published(const BridgeConfig& config);
+
+// Removes bridge and table: tests and `system` commands. Containers must be gone.
+void remove_bridge(const BridgeConfig& config);
+
+}  // namespace network

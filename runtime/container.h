@@ -1,0 +1,132 @@
+// Container: creates, starts, signals and removes one container from an OCI runtime spec; the
+// engine and sampan-oci both call this.
+#pragma once
+
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "base/process.h"
+#include "base/unique_fd.h"
+#include "oci/runtime_spec.h"
+
+namespace runtime {
+
+namespace fs = std::filesystem;
+
+// The writable or read-only view of image layers, mounted by the child inside its own mount
+// namespace so that nothing of it can stay behind in the host's. Where absent, root.path of the
+// spec is bound as it is.
+struct RootOverlay {
+  std::vector<fs::path> lower;  // topmost first, at least one
+  fs::path upper, work;         // both empty: read-only
+  enum class Syncing { kNormal, kVolatile } syncing = Syncing::kNormal;
+};
+
+// Descriptors that become the process's 0, 1 and 2. Lent; -1: /dev/null. Ignored with a terminal.
+struct Stdio {
+  int in = -1, out = -1, err = -1;
+};
+
+struct CreateOptions {
+  std::string id;      // [A-Za-z0-9_+.-]+, not "." or ".."
+  fs::path bundle;     // absolute; relative paths of the spec start here
+  fs::path state_dir;  // of this container; created 0711, removed by remove()
+  Stdio stdio;
+  std::optional<RootOverlay> overlay;
+  std::string cgroup_parent;  // used where the spec has no cgroupsPath: "/sampan"
+  int preserve_fds = 0;       // descriptors 3 .. 2+n are passed on
+  int console_socket =
+      -1;  // a connected socket that gets the pty's master (sampan-oci); else Created::console
+  int detached_session_fd = -1;
+  // Called in the parent while the child waits for its network: lends a descriptor of the new
+  // network namespace. May throw. Not called where the spec has no new network namespace.
+  std::function<void(pid_t pid, int netns_fd)> configure_network;
+  bool exec_fifo = false;  // the gate is a fifo in state_dir that `start` of another process opens
+                           // (sampan-oci create)
+};
+
+enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
+
+// What state_dir/state.json holds, so that any later process can act on the container.
+struct State {
+  std::string id;
+  Status status = Status::kStopped;
+  base::ProcessId init;
+  fs::path bundle;
+  std::string created;                    // RFC 3339
+  std::vector<std::string> cgroup_paths;  // absolute directories, one per hierarchy
+  std::map<std::string, std::string> annotations;
+  std::string oci_version;
+};
+
+struct Created {
+  base::ProcessId init;
+  base::UniqueFd pidfd;
+  base::UniqueFd console;  // the pty's master where the spec asks for a terminal and no
+                           // console_socket was given
+  base::UniqueFd gate;     // opaque: what start() releases
+  base::UniqueFd report;   // opaque: tells start() whether execve worked
+  std::vector<std::string> cgroup_paths;
+};
+
+// Builds everything and stops right before execve. The first process is a child of the caller. On
+// failure nothing is left and an Error names the step; kCommandNotFound and kCommandNotRunnable for
+// the executable. The caller must be single-threaded.
+Created create(const oci::RuntimeSpec& spec, const CreateOptions& options);
+
+// Lets the program run: returns after a successful execve; throws as create() does where it failed.
+void start(Created& created);
+
+// For containers of other processes, by state_dir. load_state throws kNotFound.
+State load_state(const fs::path& state_dir);
+void start_by_fifo(const fs::path& state_dir);
+enum class KillScope { kInit, kAll };
+void kill_container(const fs::path& state_dir, int signal, KillScope scope = KillScope::kInit);
+void pause(const fs::path& state_dir);
+void resume(const fs::path& state_dir);
+
+// Removes cgroups and state; kConflict while the first process lives unless forced, which kills
+// every process of the cgroups first. Also cleans what a killed create() left. A missing state_dir
+// is no error when forced.
+enum class RemoveMode { kStoppedOnly, kForced };
+void remove(const fs::path& state_dir, RemoveMode mode);
+
+struct OomState {
+  bool killed = false;
+};
+// Whether the kernel's OOM killer ended a process of these cgroups. Works until remove().
+OomState read_oom(const std::vector<std::string>& cgroup_paths);
+
+// The container's limits changed in place: `update`.
+void update(const fs::path& state_dir, const oci::Resources& resources);
+
+struct ExecOptions {
+  Stdio stdio;
+  int preserve_fds = 0;
+  int console_socket = -1;
+  bool ignore_paused = false;
+};
+struct Executed {
+  base::ProcessId process;
+  base::UniqueFd pidfd;
+  base::UniqueFd console;
+};
+// Starts another process in a running container: its namespaces, cgroups, root, seccomp filter
+// (`spec.linux_.seccomp`), capabilities. Child of the caller (with exactly the exit status wait4
+// gives). Errors as create() and start() together.
+Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci::Process& process,
+              const ExecOptions& options);
+
+// The pids of the container's processes in the host's numbering, from its cgroup.
+std::vector<pid_t> list_processes(const fs::path& state_dir);
+
+// The complete plan as `--explain` prints it, one step a line; does nothing.
+std::string explain(const oci::RuntimeSpec& spec, const CreateOptions& options);
+
+}  // namespace runtime

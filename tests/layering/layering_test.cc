@@ -1,0 +1,86 @@
+// Every #include of ours is an arrow; this table is the drawing of ARCHITECTURE.md. An arrow
+// missing here fails.
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// folder -> folders it may include. A folder below another ("storage/unpack") has a row of its own
+// because it is a library of its own.
+const std::map<std::string, std::set<std::string>> kArrows = {
+    {"base", {"base"}},
+    {"oci", {"oci", "base"}},
+    {"registry", {"registry", "oci", "base"}},
+    {"storage", {"storage", "oci", "base"}},
+    {"storage/unpack", {"storage/unpack", "storage", "oci", "base"}},
+    {"network", {"network", "oci", "base"}},
+    {"runtime", {"runtime", "oci", "base"}},
+    {"engine", {"engine", "storage", "network", "runtime", "oci", "base"}},
+    {"engine/pull", {"engine/pull", "registry", "storage", "storage/unpack", "oci", "base"}},
+    {"cli", {"cli", "engine", "storage", "network", "runtime", "oci", "base"}},
+    {"cli/oci", {"cli/oci", "runtime", "oci", "base"}},
+    {"cli/pull", {"cli/pull", "engine/pull", "registry", "storage", "oci", "base"}},
+};
+
+// Libraries that may be named only where they are wrapped.
+const std::map<std::string, std::set<std::string>> kLibraries = {
+    {"curl/", {"registry"}},
+    {"openssl/", {"base", "registry"}},
+    {"archive.h", {"storage/unpack"}},
+    {"isa-l", {"storage/unpack"}},
+    {"zstd.h", {"storage/unpack"}},
+    {"sqlite3.h", {"storage"}},
+    {"libmnl/", {"network"}},
+    {"libnftnl/", {"network"}},
+    {"seccomp.h", {"runtime"}},
+    {"CLI/", {"cli", "cli/oci", "cli/pull"}},
+    {"iostream", {"cli", "cli/oci", "cli/pull"}},
+};
+
+void check_file(const fs::path& root, const fs::path& file) {
+  const std::string folder = fs::relative(file, root).parent_path().string();
+  const auto arrows = kArrows.find(folder);
+  ASSERT_NE(arrows, kArrows.end()) << folder << " has no row in the table";
+  static const std::regex include(R"re(^\s*#include\s*([<"])([^>"]+)[>"])re");
+  std::ifstream stream(file);
+  std::smatch match;
+  for (std::string line; std::getline(stream, line);) {
+    if (!std::regex_search(line, match, include)) continue;
+    const std::string target = match[2];
+    if (match[1] == "\"") {
+      const std::string to = fs::path(target).parent_path().string();
+      EXPECT_TRUE(arrows->second.contains(to)) << file << " includes " << target;
+      continue;
+    }
+    for (const auto& [prefix, folders] : kLibraries) {
+      if (target.rfind(prefix, 0) != 0) continue;
+      EXPECT_TRUE(folders.contains(folder)) << file << " includes <" << target << ">";
+      const bool is_header_of_folder = file.extension() == ".h";
+      EXPECT_FALSE(is_header_of_folder) << file << ": <" << target << "> belongs into a .cc file";
+    }
+  }
+}
+
+TEST(Layering, EveryIncludeIsAnArrowOfTheTable) {
+  const fs::path root = SAMPAN_SOURCE_DIR;
+  int files = 0;
+  for (const auto& [folder, arrows] : kArrows) {
+    if (!fs::exists(root / folder)) continue;
+    for (const auto& entry : fs::directory_iterator(root / folder)) {
+      if (entry.path().extension() != ".h" && entry.path().extension() != ".cc") continue;
+      check_file(root, entry.path());
+      ++files;
+    }
+  }
+  EXPECT_GT(files, 20);
+}
+
+}  // namespace
