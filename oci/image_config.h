@@ -15,13 +15,15 @@ namespace oci {
 
 struct HealthCheck {
   std::vector<std::string> test;  // {"NONE"}, {"CMD", …}, {"CMD-SHELL", text}
-  std::int64_t interval = 0, timeout = 0, start_period = 0;  // nanoseconds; 0: inherit
+  std::int64_t interval = 0, timeout = 0, start_period = 0, start_interval = 0;  // ns; 0: inherit
   int retries = 0;
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
 struct HistoryEntry {
   std::string created, created_by, author, comment;
   bool empty_layer = false;
+  friend bool operator==(const HistoryEntry&, const HistoryEntry&) = default;
 };
 
 struct ImageConfig {
@@ -39,11 +41,13 @@ struct ImageConfig {
   // rootfs, history
   std::vector<DiffId> diff_ids;
   std::vector<HistoryEntry> history;
+  friend bool operator==(const ImageConfig&, const ImageConfig&) = default;
 };
 
 // At most kMaxConfigBytes, depth-limited, duplicate keys refused, optional fields may be null;
 // rootfs.type must be "layers". An Env entry that is not NAME=VALUE is refused. Throws kInvalid.
 ImageConfig parse_image_config(std::string_view json);
+// The same value always gives the same bytes; parse(render(x)) == x.
 std::string render_image_config(const ImageConfig& config);
 
 }  // namespace oci
