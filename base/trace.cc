@@ -29,6 +29,10 @@ void trace(std::string_view room, std::string_view text) {
   if (is_tracing()) sink()({.room = room, .text = text});
 }
 
+void emit_trace(const TraceEvent& event) {
+  if (is_tracing()) sink()(event);
+}
+
 TraceStep::TraceStep(std::string_view room, std::string text)
     : room_(room), text_(is_tracing() ? std::move(text) : std::string()) {
   if (is_tracing()) started_ = monotonic_now();

@@ -19,6 +19,8 @@ struct TraceEvent {
 void set_trace_sink(std::function<void(const TraceEvent&)> sink);
 bool is_tracing();
 void trace(std::string_view room, std::string_view text);
+// Passes on an event that another process timed.
+void emit_trace(const TraceEvent& event);
 
 // Times its scope: { TraceStep step("runtime", "mount overlay"); … }. Costs nothing when nobody
 // listens.
