@@ -48,7 +48,8 @@ struct CgroupWrite {
   };
   enum class Failure {
     kFatal,
-    kIgnored,         // a nicety, or a file that some kernels do not have
+    kIgnored,         // a nicety
+    kOptionalFile,    // some kernels do not have the file; any other failure is fatal
     kRetryAfterNext,  // cfs period and quota bound each other: whichever order works
     kTryNext,         // where the file is missing, the next write is its substitute; else that is
                       // skipped

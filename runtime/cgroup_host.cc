@@ -1,0 +1,139 @@
+#include <algorithm>
+
+#include "base/files.h"
+#include "runtime/cgroup.h"
+#include "runtime/cgroup_files.h"
+
+namespace runtime {
+namespace {
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const std::size_t at = text.find(separator);
+    parts.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return parts;
+    text.remove_prefix(at + 1);
+  }
+}
+
+// mountinfo writes blank, tab, newline and backslash as \ooo, proc_pid_mountinfo(5).
+std::string unescape(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                 (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+struct CgroupMount {
+  std::string root, mount_point;
+  bool is_v2 = false;
+  std::vector<std::string> options;
+};
+
+std::optional<CgroupMount> find_mount(std::string_view line) {
+  const std::size_t dash = line.find(" - ");
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto after = split(line.substr(dash + 3), ' ');  // type, source, super options
+  if (after[0] != "cgroup" && after[0] != "cgroup2") return std::nullopt;
+  const auto before = split(line.substr(0, dash), ' ');
+  if (before.size() < 6 || after.size() < 3) return std::nullopt;
+  CgroupMount mount{.root = unescape(before[3]),
+                    .mount_point = unescape(before[4]),
+                    .is_v2 = after[0] == "cgroup2",
+                    .options = {}};
+  for (const std::string_view option : split(after[2], ',')) mount.options.emplace_back(option);
+  return mount;
+}
+
+// A hierarchy may be mounted from a group below its root (a container without a cgroup namespace
+// sees its own): own paths are then relative to that.
+std::string below_root(std::string_view own, const std::string& root) {
+  if (root.size() > 1 && own.starts_with(root)) own.remove_prefix(root.size());
+  if (own.empty() || own.front() != '/' || own.starts_with("/..")) return "/";
+  return std::string(own);
+}
+
+// Lines of /proc/self/cgroup: "4:memory:/path", "0::/path" for v2; cgroups(7).
+std::optional<std::string> find_own_path(std::string_view self_cgroup,
+                                         std::string_view controller) {
+  for (const std::string_view line : split(self_cgroup, '\n')) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == std::string_view::npos || second == std::string_view::npos) continue;
+    const auto controllers = split(line.substr(first + 1, second - first - 1), ',');
+    if (std::find(controllers.begin(), controllers.end(), controller) != controllers.end()) {
+      return std::string(line.substr(second + 1));
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_known(const std::vector<CgroupHierarchy>& hierarchies, const std::string& controller) {
+  return std::any_of(hierarchies.begin(), hierarchies.end(), [&](const CgroupHierarchy& one) {
+    return std::find(one.controllers.begin(), one.controllers.end(), controller) !=
+           one.controllers.end();
+  });
+}
+
+void add_v1(CgroupHost& host, const CgroupMount& mount, std::string_view self_cgroup) {
+  CgroupHierarchy hierarchy{.mount_point = mount.mount_point, .controllers = {}, .own_path = "/"};
+  for (const std::string& option : mount.options) {
+    const auto own = find_own_path(self_cgroup, option);
+    if (!own || is_known(host.v1, option)) continue;  // "rw", "xattr"; or mounted twice
+    hierarchy.own_path = below_root(*own, mount.root);
+    hierarchy.controllers.push_back(option);
+  }
+  if (!hierarchy.controllers.empty()) host.v1.push_back(std::move(hierarchy));
+}
+
+bool has_real_controller(const CgroupHierarchy& hierarchy) {
+  return std::any_of(hierarchy.controllers.begin(), hierarchy.controllers.end(),
+                     [](const std::string& name) { return !name.starts_with("name="); });
+}
+
+}  // namespace
+
+CgroupHost parse_cgroup_host(std::string_view mountinfo, std::string_view self_cgroup,
+                             std::string_view v2_controllers) {
+  CgroupHost host;
+  for (const std::string_view line : split(mountinfo, '\n')) {
+    const auto mount = find_mount(line);
+    if (!mount) continue;
+    if (!mount->is_v2) {
+      add_v1(host, *mount, self_cgroup);
+    } else if (!host.v2) {
+      host.v2 = CgroupHierarchy{
+          .mount_point = mount->mount_point,
+          .controllers = split_words(v2_controllers),
+          .own_path = below_root(find_own_path(self_cgroup, "").value_or("/"), mount->root)};
+    }
+  }
+  const bool v1 = std::any_of(host.v1.begin(), host.v1.end(), has_real_controller);
+  if (v1) {
+    host.layout = host.v2 ? CgroupLayout::kHybrid : CgroupLayout::kV1;
+  } else if (host.v2) {
+    host.layout = CgroupLayout::kV2;
+  }
+  return host;
+}
+
+CgroupHost detect_cgroups() {
+  const std::string mountinfo = base::read_file("/proc/self/mountinfo");
+  const auto self_cgroup = base::find_file("/proc/self/cgroup");  // absent: kernel without cgroups
+  CgroupHost host = parse_cgroup_host(mountinfo, self_cgroup.value_or(""), "");
+  if (host.v2) {
+    const auto file = base::find_file(host.v2->mount_point + "/cgroup.controllers");
+    host.v2->controllers = split_words(file.value_or(""));
+  }
+  return host;
+}
+
+}  // namespace runtime
