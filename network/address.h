@@ -26,6 +26,8 @@ struct Ipv4Subnet {
   bool overlaps(const Ipv4Subnet& other) const;
   Ipv4 first_host() const;  // base + 1
   Ipv4 last_host() const;   // broadcast - 1
+  Ipv4 broadcast() const;
+  Ipv4 mask() const;
   friend auto operator<=>(const Ipv4Subnet&, const Ipv4Subnet&) = default;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "network/address.h"
 
 namespace network {
@@ -75,6 +76,12 @@ void bring_up_loopback(int netns_fd);
 // another container. unpublish forgives what is already gone.
 void publish(const BridgeConfig& config, const Endpoint& endpoint);
 void unpublish(const BridgeConfig& config, const Endpoint& endpoint);
+
+// Binds (and for TCP listens on) the port on the host for as long as the descriptor lives, so that
+// the host's own programs and we notice each other. Nothing ever arrives there: packets are
+// translated before. host_port 0 takes any free one and writes it back. Throws kConflict in
+// docker's words where the port is taken. Empty where the kernel can't (SCTP without its module).
+base::UniqueFd reserve_port(PublishedPort& port);
 
 // What the maps hold now: a sweep removes what no running container owns.
 std::vector<Endpoint> list_published(const BridgeConfig& config);

@@ -1,0 +1,113 @@
+#include "network/bridge.h"
+
+#include <cerrno>
+#include <cstring>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include "base/error.h"
+#include "base/trace.h"
+#include "network/firewall.h"
+#include "network/link.h"
+#include "network/namespace.h"
+#include "network/netlink.h"
+#include "network/plan.h"
+
+namespace network {
+namespace {
+
+constexpr std::size_t kLongestTableName = 64;  // the kernel takes 255; our buffers are smaller
+
+void check_config(const BridgeConfig& config) {
+  const auto refuse = [](const std::string& text) {
+    throw base::Error(base::ErrorKind::kInvalid, text);
+  };
+  const std::string& bridge = config.bridge;
+  if (bridge.empty() || bridge.size() >= IFNAMSIZ || bridge == "." || bridge == ".." ||
+      bridge.find_first_of("/: \t\n%") != std::string::npos) {
+    refuse("invalid bridge name \"" + bridge + "\"");
+  }
+  if (config.table.empty() || config.table.size() > kLongestTableName) {
+    refuse("invalid nftables table name \"" + config.table + "\"");
+  }
+  if (config.subnet.prefix < 8 || config.subnet.prefix > 30 ||
+      !config.subnet.contains(config.gateway) || config.gateway == config.subnet.base ||
+      config.gateway == config.subnet.broadcast()) {
+    refuse("gateway " + config.gateway.str() + " is no host of subnet " + config.subnet.str());
+  }
+}
+
+// Any socket takes this ioctl; see netdevice(7).
+int load_link_index(const Netlink& socket, const std::string& name) {
+  ifreq request{};
+  std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof request.ifr_name - 1));
+  base::check(ioctl(socket.fd(), SIOCGIFINDEX, &request), "find bridge " + name);
+  return request.ifr_ifindex;
+}
+
+bool is_link_in_place(Netlink& route, const BridgeConfig& config) {
+  const std::vector<Bytes> requests{find_link_request(config.bridge),
+                                    find_route_request(config.gateway)};
+  const auto answers = route.ask(requests);
+  if (answers[0].messages.empty() || answers[1].messages.empty()) return false;
+  const LinkState link = parse_link(answers[0].messages.front());
+  return link.kind == "bridge" && link.is_up && link.forwards && link.routes_localnet &&
+         is_local_address_of(answers[1].messages.front(), link.index);
+}
+
+void make_link(Netlink& route, const BridgeConfig& config) {
+  const std::vector<Step> create{create_bridge_step(config)};
+  route.apply(create);
+  const std::vector<Step> address{
+      bridge_address_step(config, load_link_index(route, config.bridge))};
+  route.apply(address);
+  for (const Setting& setting : bridge_settings(config)) apply_setting(setting);
+}
+
+}  // namespace
+
+void ensure_bridge(const BridgeConfig& config) {
+  const base::TraceStep trace("network", "ensure bridge " + config.bridge);
+  check_config(config);
+  Netlink route(Netlink::Bus::kRoute);
+  if (!is_link_in_place(route, config)) {
+    const base::TraceStep make("network", "make bridge " + config.bridge);
+    make_link(route, config);
+  }
+  Netlink netfilter(Netlink::Bus::kNetfilter);
+  const Firewall firewall = plan_firewall(config);
+  if (!is_firewall_in_place(netfilter, config, firewall)) {
+    const base::TraceStep make("network", "make nftables table " + config.table);
+    apply_firewall(netfilter, config, firewall);
+  }
+}
+
+void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd) {
+  const base::TraceStep trace("network", "connect " + endpoint.container_id);
+  Netlink route(Netlink::Bus::kRoute);
+  const int bridge_index = load_link_index(route, config.bridge);
+  route.apply(veth_steps(config, endpoint, bridge_index, netns_fd));
+  const InsideNetwork inside(netns_fd);
+  apply_setting(container_setting(endpoint));
+  Netlink(Netlink::Bus::kRoute).apply(container_steps(config, endpoint));
+}
+
+void bring_up_loopback(int netns_fd) {
+  const base::TraceStep trace("network", "bring up lo");
+  const InsideNetwork inside(netns_fd);
+  const std::vector<Step> steps{loopback_step()};
+  Netlink(Netlink::Bus::kRoute).apply(steps);
+}
+
+void remove_bridge(const BridgeConfig& config) {
+  const base::TraceStep trace("network", "remove bridge " + config.bridge);
+  check_config(config);
+  Netlink route(Netlink::Bus::kRoute);
+  const std::vector<Step> steps{delete_bridge_step(config)};
+  const auto refusal = route.try_apply(steps);
+  if (refusal && refusal->error != ENODEV) throw_refusal(steps, *refusal);
+  Netlink netfilter(Netlink::Bus::kNetfilter);
+  remove_firewall(netfilter, config);
+}
+
+}  // namespace network

@@ -1,0 +1,41 @@
+// Firewall: the one nftables table of a store, as an idempotent transaction, and its verification.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "network/bridge.h"
+#include "network/netlink.h"
+
+namespace network {
+
+// The maps that hold published ports. {address . protocol . port : address . port} and
+// {protocol . port : address . port}; the second is for 0.0.0.0.
+inline constexpr std::string_view kPortsOfAddress = "ports_of_address";
+inline constexpr std::string_view kPortsOfAnyAddress = "ports_of_any_address";
+
+struct ChainUse {
+  std::string name;
+  std::uint32_t use = 0;  // what the kernel counts: its rules, and the jumps to it
+};
+
+struct Firewall {
+  std::vector<Step> steps;       // makes the table or repairs it; keeps the maps' elements
+  std::vector<ChainUse> chains;  // how to recognise that it is all there
+};
+// Pure. The last chain has no rules: its name carries a fingerprint of all other messages, so that
+// another version of this program, or another configuration, is noticed.
+Firewall plan_firewall(const BridgeConfig& config);
+
+// One look at every chain, no dump.
+bool is_firewall_in_place(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall);
+void apply_firewall(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall);
+void remove_firewall(Netlink& netfilter, const BridgeConfig& config);
+
+// The number of the last transaction: what try_commit() takes as `generation`.
+std::uint32_t current_generation(Netlink& netfilter);
+
+}  // namespace network

@@ -1,0 +1,54 @@
+// Links, addresses and routes as rtnetlink messages: pure builders, and readers of the answers.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "network/bridge.h"
+#include "network/message.h"
+
+namespace network {
+
+// The container's end gets this index, so that everything about it can be said in the one sendmsg
+// that follows, without asking. Low numbers may belong to the fallback tunnels that some kernels
+// put into every new namespace (net.core.fb_tunnels_only_for_init_net).
+constexpr int kContainerLinkIndex = 100;
+constexpr int kLoopbackIndex = 1;  // LOOPBACK_IFINDEX of the kernel, in every namespace
+
+std::string host_link_name(const Endpoint& endpoint);  // throws kInvalid
+
+// "create bridge sampan0": idempotent; also brings an existing one up.
+Step create_bridge_step(const BridgeConfig& config);
+Step bridge_address_step(const BridgeConfig& config, int bridge_index);
+Step delete_bridge_step(const BridgeConfig& config);
+
+// The pair, and hairpin mode for the port where ports are published.
+std::vector<Step> veth_steps(const BridgeConfig& config, const Endpoint& endpoint, int bridge_index,
+                             int netns_fd);
+// Inside the container: lo up, eth0 up, address, default route.
+std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint);
+Step loopback_step();
+
+Bytes find_link_request(std::string_view name);
+Bytes find_route_request(Ipv4 address);
+Bytes list_addresses_request();
+Bytes list_routes_request();
+
+struct LinkState {
+  int index = 0;
+  std::string kind;  // "bridge"
+  bool is_up = false;
+  bool forwards = false;         // net.ipv4.conf.<link>.forwarding
+  bool routes_localnet = false;  // net.ipv4.conf.<link>.route_localnet
+};
+LinkState parse_link(ByteSpan message);
+
+// Whether the answer to find_route_request() says: an address of this link.
+bool is_local_address_of(ByteSpan route, int link_index);
+
+// The network of an RTM_NEWADDR or RTM_NEWROUTE; nullopt where it says nothing about who may use
+// which address: other families, default routes.
+std::optional<Ipv4Subnet> parse_network(ByteSpan message);
+
+}  // namespace network
