@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "base/process.h"
 #include "base/time.h"
+#include "base/unique_fd.h"
 #include "oci/digest.h"
 #include "oci/reference.h"
 
@@ -84,6 +86,15 @@ struct VolumeRow {
   base::Nanoseconds created = 0;
 };
 
+struct Event {
+  std::int64_t id = 0;  // grows with time
+  base::Nanoseconds time = 0;
+  std::string type;        // "container", "image", "volume", "network"
+  std::string action;      // "start", "exec_create: sh"
+  std::string actor;       // the id or name of what it happened to
+  std::string attributes;  // JSON object of texts
+};
+
 // Range to lease an address from; the first free one after the last that was given, wrapping
 // around.
 struct LeaseRequest {
@@ -107,16 +118,26 @@ class Store {
   fs::path container_dir(std::string_view id) const;
   fs::path volume_dir(std::string_view name) const;  // .../_data
   fs::path blob_path(const oci::Digest& digest) const;
-  fs::path staging_dir() const;  // on the same file system; what lies there is swept unless leased
+  fs::path partial_path(const oci::Digest& digest) const;  // a blob that has not come in full yet
+  fs::path staging_dir() const;  // on the same file system; swept but for what make_staging() made
+
+  // A new empty directory (mode 0700) below staging_dir(), this Store's until it is destroyed,
+  // renamed away or its process dies; then sweep() of any process removes what is left. `purpose`
+  // is part of the name.
+  fs::path make_staging(std::string_view purpose);
 
   // Images.
-  // By id, unique id prefix (with or without "sha256:"), name[:tag] or name@digest. Throws kInvalid
-  // where a prefix is ambiguous.
+  // By full id, name[:tag] or name@digest, or unique id prefix (with or without "sha256:"), in this
+  // order. Throws kInvalid where a prefix is ambiguous or the text can't be a name.
   std::optional<ImageRow> find_image(std::string_view name_or_id);
+  // What a container was made from. Unlike find_image it also sees an image that was removed by
+  // force under a stopped container; such an image goes with its last container.
+  ImageRow load_image(const oci::ImageId& id);
   std::vector<ImageRow> list_images();
   std::vector<ImageName> list_names();  // sorted
   // Makes the image exist and the name point to it, with its layers marked as used. All layers must
-  // be there.
+  // be there: kUnavailable where one is not (somebody removed it; see hold_layers()). Survives a
+  // loss of power once it returns.
   void add_image(const ImageRow& image, const oci::Reference& name, const oci::Digest& repo_digest);
   void tag_image(const oci::ImageId& image, const oci::Reference& name);
   struct Untagged {
@@ -131,28 +152,42 @@ class Store {
 
   // Layers.
   bool has_layer(const LayerKey& key);
-  // A finished tree at `staged` (from staging_dir()) becomes the layer: synced, renamed, row
-  // inserted. A layer that somebody else put there first wins and `staged` is dropped.
+  // A finished tree at `staged` (from make_staging()) becomes the layer: renamed, row inserted. A
+  // layer that somebody else put there first wins and `staged` is dropped. Nothing is synced yet:
+  // add_image() does that once for all layers of its image; until then the layer counts only in
+  // this boot.
   void publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::path& staged,
                      std::uint64_t size);
   // Known compressed form: lets a later pull skip a layer before its config is read.
   void remember_blob(const oci::Digest& blob, const oci::DiffId& layer);
   std::optional<oci::DiffId> find_layer_of_blob(const oci::Digest& blob);
+  // While the result is open no layer is removed by anybody. A pull holds it from its first
+  // has_layer() to its add_image(); any number of processes may.
+  base::UniqueFd hold_layers();
+  // One download of a layer at a time: the lock ends with the descriptor or the process. Waits; the
+  // `try_` form answers nullopt where another descriptor has it.
+  base::UniqueFd lock_layer(const LayerKey& key);
+  std::optional<base::UniqueFd> try_lock_layer(const LayerKey& key);
 
   // Containers.
   // The row, its name (kConflict with docker's words where taken) and, where asked, its address, at
-  // once.
+  // once. kNotFound where the image went meanwhile.
   std::optional<std::uint32_t> add_container(const ContainerRow& row,
                                              const std::optional<LeaseRequest>& lease);
   // By id, name, or unique id prefix.
   std::optional<ContainerRow> find_container(std::string_view name_or_id);
   std::vector<ContainerRow> list_containers();     // newest first
-  void update_container(const ContainerRow& row);  // all columns but id
-  void remove_container(std::string_view id);      // row, name and leases
+  void update_container(const ContainerRow& row);  // all columns but id; kNotFound
+  // Reads, lets `change` change and writes the row in one transaction, so that what another process
+  // wrote is not lost. Returns the row as written; nullopt where there is none.
+  std::optional<ContainerRow> modify_container(std::string_view id,
+                                               const std::function<void(ContainerRow&)>& change);
+  void remove_container(std::string_view id);  // row, name and leases; a missing one is no error
   void rename_container(std::string_view id, std::string_view name);
   std::optional<std::uint32_t> lease_address(std::string_view container, const LeaseRequest& lease);
   void release_address(std::string_view container, std::string_view network);
   std::vector<Lease> list_leases();
+  std::optional<std::uint32_t> find_lease(std::string_view container, std::string_view network);
 
   // Networks, volumes, events.
   std::optional<NetworkRow> find_network(std::string_view name);
@@ -162,16 +197,26 @@ class Store {
   std::optional<VolumeRow> find_volume(std::string_view name);
   VolumeRow add_volume(const VolumeRow& row);  // also makes the directory
   std::vector<VolumeRow> list_volumes();
-  void remove_volume(std::string_view name);
+  void remove_volume(std::string_view name);  // with its contents; the caller knows it is unused
+  void remove_network(std::string_view name);
+
+  // The last ten thousand or so. The functions above write, in their own transactions, what they
+  // know: container create, start, pause, unpause, die, rename, destroy; image pull, tag, untag,
+  // delete; volume create, destroy; network create, destroy.
+  void add_event(std::string_view type, std::string_view action, std::string_view actor,
+                 std::string_view attributes = "{}");
+  std::vector<Event> list_events(std::int64_t after_id, base::Nanoseconds since = 0);
 
   // Removes what a killed command left: directories without rows, staging without a live owner,
-  // trash. Returns how many things went. `thorough` also reads layers/; the quick form costs two
-  // readdirs of empty folders.
+  // trash, containers in kRemoving whose processes are gone (an engine sets that status when only
+  // row and directory are left). Returns how many things went. `thorough` also looks at layers,
+  // container directories, locks and old partial blobs; the quick form costs two readdirs of empty
+  // folders and one query.
   enum class Sweep { kQuick, kThorough };
   int sweep(Sweep how);
 
   // Moves a tree out of sight at once (rename into trash/), to be removed by discard_trash() of any
-  // process.
+  // process. A missing tree is no error.
   void move_to_trash(const fs::path& tree);
   void discard_trash() noexcept;
 
@@ -181,8 +226,13 @@ class Store {
   Database& database();
 
  private:
+  struct Staging {
+    fs::path path;
+    base::UniqueFd lock;
+  };
   fs::path root_;
   std::unique_ptr<Database> database_;
+  std::vector<Staging> staging_;
 };
 
 }  // namespace storage

@@ -1,0 +1,226 @@
+// Containers: one row each; name, address and event change in the row's own transaction.
+#include <algorithm>
+
+#include "base/error.h"
+#include "storage/database.h"
+#include "storage/event_log.h"
+#include "storage/layer_use.h"
+#include "storage/leases.h"
+#include "storage/store.h"
+
+namespace storage {
+namespace {
+
+// The columns in the order of the table.
+constexpr char kSelectById[] = "SELECT * FROM containers WHERE id=?";
+constexpr char kSelectByName[] = "SELECT * FROM containers WHERE name=?";
+constexpr char kSelectByPrefix[] = "SELECT * FROM containers WHERE id>=?1 AND id<?1||'g' LIMIT 2";
+constexpr char kSelectAll[] = "SELECT * FROM containers ORDER BY created DESC,id";
+
+base::ProcessId read_process(const Statement& query, int column) {
+  return {.pid = static_cast<pid_t>(query.integer(column)),
+          .start_time = static_cast<std::uint64_t>(query.integer(column + 1))};
+}
+
+ContainerRow read_container(const Statement& query) {
+  return {.id = query.text(0),
+          .name = query.text(1),
+          .image = oci::ImageId::from_hex(query.text(2)),
+          .image_name = query.text(15),
+          .command = query.text(16),
+          .status = static_cast<ContainerStatus>(query.integer(3)),
+          .created = query.integer(4),
+          .started = query.integer(5),
+          .finished = query.integer(6),
+          .init = read_process(query, 7),
+          .monitor = read_process(query, 9),
+          .boot_id = query.text(11),
+          .exit_code = static_cast<int>(query.integer(12)),
+          .oom_killed = query.integer(13) != 0,
+          .auto_remove = query.integer(14) != 0,
+          .error = query.text(17),
+          .options = query.text(20),
+          .ports = query.text(18),
+          .labels = query.text(19)};
+}
+
+void bind_container(Statement& statement, const ContainerRow& row) {
+  statement.bind_all(row.id, row.name, row.image.hex(), static_cast<int>(row.status), row.created,
+                     row.started, row.finished, row.init.pid, row.init.start_time, row.monitor.pid,
+                     row.monitor.start_time, row.boot_id, row.exit_code, row.oom_killed,
+                     row.auto_remove, row.image_name, row.command, row.error, row.ports, row.labels,
+                     row.options);
+}
+
+[[noreturn]] void throw_no_such_container(std::string_view id) {
+  throw base::Error(base::ErrorKind::kNotFound, "No such container: " + std::string(id));
+}
+
+std::optional<ContainerRow> find_one(Database& database, Sql sql, std::string_view key) {
+  Statement query = database.prepare(sql);
+  query.bind(key);
+  if (!query.step()) return std::nullopt;
+  return read_container(query);
+}
+
+void check_name_is_free(Database& database, const std::string& name, std::string_view own_id) {
+  Statement query = database.prepare("SELECT id FROM containers WHERE name=?");
+  query.bind(name);
+  if (!query.step() || query.text(0) == own_id) return;
+  throw base::Error(base::ErrorKind::kConflict,
+                    "Conflict. The container name \"/" + name +
+                        "\" is already in use by container \"" + query.text(0) +
+                        "\". You have to remove (or rename) that container to be able to reuse "
+                        "that name.");
+}
+
+void log_container(Database& database, std::string_view action, const ContainerRow& row) {
+  log_event(database, "container", action, row.id,
+            render_attributes({{"image", row.image_name}, {"name", row.name}}));
+}
+
+void log_change(Database& database, const ContainerRow& old_row, const ContainerRow& row) {
+  if (row.name != old_row.name) {
+    log_event(
+        database, "container", "rename", row.id,
+        render_attributes(
+            {{"image", row.image_name}, {"name", row.name}, {"oldName", "/" + old_row.name}}));
+  }
+  if (row.status == old_row.status) return;
+  using enum ContainerStatus;
+  const bool was_alive = old_row.status == kRunning || old_row.status == kPaused;
+  if (row.status == kPaused) {
+    log_container(database, "pause", row);
+  } else if (row.status == kRunning) {
+    log_container(database, was_alive ? "unpause" : "start", row);
+  } else if (row.status == kExited || (was_alive && row.status != kCreated)) {
+    log_event(database, "container", "die", row.id,
+              render_attributes({{"exitCode", std::to_string(row.exit_code)},
+                                 {"image", row.image_name},
+                                 {"name", row.name}}));
+  }
+}
+
+// Within a transaction.
+void write_container(Database& database, const ContainerRow& old_row, const ContainerRow& row) {
+  if (row.name != old_row.name) check_name_is_free(database, row.name, row.id);
+  Statement update = database.prepare(
+      "UPDATE containers SET name=?2,image=?3,status=?4,created=?5,started=?6,finished=?7,"
+      "init_pid=?8,init_start=?9,monitor_pid=?10,monitor_start=?11,boot=?12,exit_code=?13,"
+      "oom_killed=?14,auto_remove=?15,image_name=?16,command=?17,error=?18,ports=?19,labels=?20,"
+      "options=?21 WHERE id=?1");
+  bind_container(update, row);
+  update.run();
+  log_change(database, old_row, row);
+}
+
+void check_image(Database& database, const oci::ImageId& image, const std::string& name) {
+  Statement query = database.prepare("SELECT 1 FROM images WHERE id=? AND hidden=0");
+  query.bind(image.hex());
+  if (!query.step()) throw base::Error(base::ErrorKind::kNotFound, "No such image: " + name);
+}
+
+// Whether the container was the last of an image that was removed by force.
+bool was_last_of_hidden(Database& database, const oci::ImageId& image) {
+  Statement hidden = database.prepare("SELECT 1 FROM images WHERE id=? AND hidden=1");
+  hidden.bind(image.hex());
+  if (!hidden.step()) return false;
+  Statement other = database.prepare("SELECT 1 FROM containers WHERE image=? LIMIT 1");
+  other.bind(image.hex());
+  return !other.step();
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> Store::add_container(const ContainerRow& row,
+                                                  const std::optional<LeaseRequest>& lease) {
+  Transaction transaction(*database_);
+  check_name_is_free(*database_, row.name, {});
+  check_image(*database_, row.image, row.image_name);
+  {
+    Statement insert = database_->prepare(
+        "INSERT INTO containers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    bind_container(insert, row);
+    insert.run();
+  }
+  std::optional<std::uint32_t> address;
+  if (lease) address = take_address(*database_, row.id, *lease);
+  log_container(*database_, "create", row);
+  transaction.commit();
+  return address;
+}
+
+std::optional<ContainerRow> Store::find_container(std::string_view name_or_id) {
+  if (name_or_id.empty()) return std::nullopt;
+  if (auto row = find_one(*database_, kSelectById, name_or_id)) return row;
+  const std::string_view name = name_or_id.substr(name_or_id.front() == '/' ? 1 : 0);
+  if (auto row = find_one(*database_, kSelectByName, name)) return row;
+  Statement query = database_->prepare(kSelectByPrefix);
+  query.bind(name_or_id);
+  if (!query.step()) return std::nullopt;
+  ContainerRow row = read_container(query);
+  if (query.step()) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "multiple IDs found with provided prefix: " + std::string(name_or_id));
+  }
+  return row;
+}
+
+std::vector<ContainerRow> Store::list_containers() {
+  Statement query = database_->prepare(kSelectAll);
+  std::vector<ContainerRow> rows;
+  while (query.step()) rows.push_back(read_container(query));
+  return rows;
+}
+
+void Store::update_container(const ContainerRow& row) {
+  Transaction transaction(*database_);
+  const auto old_row = find_one(*database_, kSelectById, row.id);
+  if (!old_row) throw_no_such_container(row.id);
+  write_container(*database_, *old_row, row);
+  transaction.commit();
+}
+
+std::optional<ContainerRow> Store::modify_container(
+    std::string_view id, const std::function<void(ContainerRow&)>& change) {
+  Transaction transaction(*database_);
+  const auto old_row = find_one(*database_, kSelectById, id);
+  if (!old_row) return std::nullopt;
+  ContainerRow row = *old_row;
+  change(row);
+  row.id = old_row->id;
+  write_container(*database_, *old_row, row);
+  transaction.commit();
+  return row;
+}
+
+void Store::remove_container(std::string_view id) {
+  std::vector<LayerKey> layers;
+  std::optional<base::UniqueFd> own;
+  {
+    Transaction transaction(*database_);
+    const auto row = find_one(*database_, kSelectById, id);
+    database_->prepare("DELETE FROM leases WHERE container=?").bind(id).run();
+    if (!row) {
+      transaction.commit();
+      return;
+    }
+    database_->prepare("DELETE FROM containers WHERE id=?").bind(id).run();
+    log_container(*database_, "destroy", *row);
+    if (was_last_of_hidden(*database_, row->image)) {
+      own = try_own_layers(root_);
+      layers = forget_image(*database_, row->image.hex(), own ? OwnLayers::kYes : OwnLayers::kNo);
+    }
+    transaction.commit();
+  }
+  if (layers.empty() || !own) return;
+  database_->sync();
+  trash_layers(*this, layers);
+}
+
+void Store::rename_container(std::string_view id, std::string_view name) {
+  const auto row = modify_container(id, [name](ContainerRow& changed) { changed.name = name; });
+  if (!row) throw_no_such_container(id);
+}
+
+}  // namespace storage

@@ -1,0 +1,155 @@
+// docker's rmi: what is untagged, what is deleted and what is refused, in docker's words (moby,
+// daemon/images/image_delete.go).
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "storage/database.h"
+#include "storage/event_log.h"
+#include "storage/image_rows.h"
+#include "storage/layer_use.h"
+#include "storage/store.h"
+
+namespace storage {
+namespace {
+
+std::string short_id(std::string_view id) { return std::string(id.substr(0, 12)); }
+
+// Containers made from the image; the first of each sort.
+struct Users {
+  std::optional<std::string> running, stopped;
+  const std::optional<std::string>& any() const { return running ? running : stopped; }
+};
+
+Users find_users(Database& database, std::string_view image) {
+  Users users;
+  Statement query = database.prepare("SELECT id,status FROM containers WHERE image=?");
+  query.bind(image);
+  while (query.step()) {
+    const auto status = static_cast<ContainerStatus>(query.integer(1));
+    const bool is_running =
+        status == ContainerStatus::kRunning || status == ContainerStatus::kPaused;
+    auto& slot = is_running ? users.running : users.stopped;
+    if (!slot) slot = query.text(0);
+  }
+  return users;
+}
+
+// At most one tag, and no digest but in that tag's repository.
+bool is_single_reference(const std::vector<NameRow>& names) {
+  std::set<std::string> repositories;
+  for (const NameRow& name : names) repositories.insert(name.repository);
+  const auto tags = std::count_if(names.begin(), names.end(),
+                                  [](const NameRow& name) { return !name.is_digest(); });
+  return tags <= 1 && repositories.size() <= 1;
+}
+
+[[noreturn]] void refuse(std::string_view id, const char* force, const std::string& reason) {
+  throw base::Error(base::ErrorKind::kConflict,
+                    "conflict: unable to delete " + short_id(id) + " (" + force + ") - " + reason);
+}
+
+void refuse_if_used(const Users& users, std::string_view id, Store::Force force) {
+  if (users.running) {
+    refuse(id, "cannot be forced",
+           "image is being used by running container " + short_id(*users.running));
+  }
+  if (users.stopped && force == Store::Force::kNo) {
+    refuse(id, "must be forced",
+           "image is being used by stopped container " + short_id(*users.stopped));
+  }
+}
+
+void untag(Database& database, const std::string& id, const NameRow& name,
+           Store::Untagged& result) {
+  database.prepare("DELETE FROM names WHERE repository=? AND tag=? AND digest=?")
+      .bind_all(name.repository, name.tag, name.digest)
+      .run();
+  result.names.push_back(familiar_name(name));
+  log_event(database, "image", "untag", "sha256:" + id,
+            render_attributes({{"name", familiar_name(name)}}));
+}
+
+// Takes one name away, and the digests that its repository has for the image once no tag of that
+// repository is left. True where that was the image's last name.
+bool untag_one(Database& database, const std::string& id, const NameRow& name,
+               Store::Untagged& result) {
+  untag(database, id, name, result);
+  std::vector<NameRow> rest = names_of_image(database, id);
+  const bool has_tag_here = std::any_of(rest.begin(), rest.end(), [&](const NameRow& other) {
+    return !other.is_digest() && other.repository == name.repository;
+  });
+  if (!name.is_digest() && !has_tag_here) {
+    std::erase_if(rest, [&](const NameRow& other) {
+      if (other.repository != name.repository) return false;
+      untag(database, id, other, result);
+      return true;
+    });
+  }
+  return rest.empty();
+}
+
+// An image under a stopped container disappears from view, but its rows and layers stay until that
+// container goes (remove_container()).
+void delete_image(Database& database, const std::string& id, const Users& users, OwnLayers own,
+                  Store::Untagged& result) {
+  if (users.any()) {
+    database.prepare("UPDATE images SET hidden=1 WHERE id=?").bind(id).run();
+    database.prepare("DELETE FROM names WHERE image=?").bind(id).run();
+  } else {
+    result.layers = forget_image(database, id, own);
+  }
+  result.deleted = oci::ImageId::from_hex(id);
+  log_event(database, "image", "delete", "sha256:" + id,
+            render_attributes({{"name", "sha256:" + id}}));
+}
+
+// Changes the rows; what goes from the disk is the caller's.
+Store::Untagged remove_rows(Database& database, std::string_view name_or_id, Store::Force force,
+                            OwnLayers own) {
+  Store::Untagged result;
+  const auto found = resolve_image(database, name_or_id);
+  if (!found) throw_no_such_image(name_or_id);
+  const std::string& id = found->id;
+  const Users users = find_users(database, id);
+  const std::vector<NameRow> names = names_of_image(database, id);
+
+  if (found->name) {
+    if (force == Store::Force::kNo && is_single_reference(names) && users.any()) {
+      throw base::Error(base::ErrorKind::kConflict,
+                        "conflict: unable to remove repository reference \"" +
+                            std::string(name_or_id) + "\" (must force) - container " +
+                            short_id(*users.any()) + " is using its referenced image " +
+                            short_id(id));
+    }
+    // Under a running container the name goes all the same and the image stays, nameless.
+    if (!untag_one(database, id, *found->name, result) || users.running) return result;
+    delete_image(database, id, users, own, result);
+    return result;
+  }
+  refuse_if_used(users, id, force);
+  if (!is_single_reference(names) && force == Store::Force::kNo) {
+    refuse(id, "must be forced", "image is referenced in multiple repositories");
+  }
+  for (const NameRow& name : names) untag(database, id, name, result);
+  delete_image(database, id, users, own, result);
+  return result;
+}
+
+}  // namespace
+
+Store::Untagged Store::remove_image(std::string_view name_or_id, Force force) {
+  const auto own = try_own_layers(root_);
+  Untagged result;
+  {
+    Transaction transaction(*database_);
+    result = remove_rows(*database_, name_or_id, force, own ? OwnLayers::kYes : OwnLayers::kNo);
+    transaction.commit();
+  }
+  if (result.layers.empty() || !own) return result;
+  database_->sync();
+  trash_layers(*this, result.layers);
+  return result;
+}
+
+}  // namespace storage

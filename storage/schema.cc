@@ -1,0 +1,87 @@
+#include "storage/schema.h"
+
+#include <array>
+#include <fcntl.h>
+#include <string>
+#include <sys/file.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "storage/database.h"
+
+namespace storage {
+namespace {
+
+// Every opening parses all of this: short texts, and no index that only slow commands would use.
+constexpr char kTables[] = R"sql(
+CREATE TABLE meta(key TEXT PRIMARY KEY,value INT)WITHOUT ROWID;
+CREATE TABLE images(id TEXT PRIMARY KEY,manifest_digest TEXT,size INT,created INT,pulled INT,
+hidden INT,diff_ids TEXT,layer_keys TEXT,manifest TEXT,config TEXT)WITHOUT ROWID;
+CREATE TABLE names(repository TEXT,tag TEXT,digest TEXT,image TEXT,
+PRIMARY KEY(repository,tag,digest))WITHOUT ROWID;
+CREATE TABLE layers(key TEXT PRIMARY KEY,diff_id TEXT,size INT,created INT,boot TEXT)WITHOUT ROWID;
+CREATE TABLE blobs(digest TEXT PRIMARY KEY,diff_id TEXT)WITHOUT ROWID;
+CREATE TABLE containers(id TEXT PRIMARY KEY,name TEXT,image TEXT,status INT,created INT,started INT,
+finished INT,init_pid INT,init_start INT,monitor_pid INT,monitor_start INT,boot TEXT,exit_code INT,
+oom_killed INT,auto_remove INT,image_name TEXT,command TEXT,error TEXT,ports TEXT,labels TEXT,
+options TEXT)WITHOUT ROWID;
+CREATE UNIQUE INDEX container_names ON containers(name);
+CREATE INDEX removing ON containers(id)WHERE status=4;
+CREATE TABLE leases(network TEXT,address INT,container TEXT,
+PRIMARY KEY(network,address))WITHOUT ROWID;
+CREATE INDEX leases_of ON leases(container);
+CREATE TABLE networks(name TEXT PRIMARY KEY,driver TEXT,options TEXT,created INT)WITHOUT ROWID;
+CREATE TABLE volumes(name TEXT PRIMARY KEY,anonymous INT,labels TEXT,created INT)WITHOUT ROWID;
+CREATE TABLE events(id INTEGER PRIMARY KEY,time INT,type TEXT,action TEXT,actor TEXT,
+attributes TEXT);
+)sql";
+
+// kMigrations[n] makes version n + 1 out of version n.
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables};
+
+std::int64_t version_of(Database& database) {
+  Statement query = database.prepare("PRAGMA user_version");
+  query.step();
+  return query.integer(0);
+}
+
+void migrate(Database& database) {
+  // Changing to the write-ahead log asks for the whole file at once and does not wait for it as a
+  // transaction does, so those who come first at the same moment stand in line here.
+  const base::UniqueFd folder =
+      base::open_file(database.file().parent_path(), O_RDONLY | O_DIRECTORY);
+  base::check(flock(folder.get(), LOCK_EX), "flock " + database.file().parent_path().string());
+  const std::int64_t version = version_of(database);
+  if (version == kSchemaVersion) return;
+  if (version == 0) {
+    database.execute(("PRAGMA page_size=" + std::to_string(kPageSize)).c_str());
+    database.execute("PRAGMA journal_mode=WAL");
+  }
+  Transaction transaction(database);
+  for (auto next = static_cast<std::size_t>(version); next < kMigrations.size(); ++next) {
+    database.execute(kMigrations[next]);
+  }
+  database.execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+  transaction.commit();
+  // From here on the files exist for good: only their contents will be synced.
+  database.checkpoint(0);
+  base::check(fsync(folder.get()), "fsync " + database.file().parent_path().string());
+}
+
+}  // namespace
+
+void prepare_schema(Database& database) {
+  const std::int64_t version = version_of(database);
+  if (version > kSchemaVersion) {
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      database.file().string() + ": written by a newer sampan (schema " +
+                          std::to_string(version) + ", this one knows " +
+                          std::to_string(kSchemaVersion) + ")");
+  }
+  if (version < kSchemaVersion) migrate(database);
+  // A commit may be lost with the power but never tears the database ("PRAGMA synchronous",
+  // sqlite.org); those that must not be lost call Database::sync().
+  database.execute("PRAGMA synchronous=NORMAL");
+}
+
+}  // namespace storage
