@@ -24,8 +24,11 @@ struct ClientOptions {
       docker_config;  // config.json with credentials; empty: $DOCKER_CONFIG or ~/.docker
   std::string user_agent = "sampan/0.1";
   int connect_timeout_ms = 10'000;
-  int stall_timeout_s = 30;  // a transfer below 1 KiB/s for so long is broken off and resumed
-  int attempts = 5;  // of one request, with back-off; 429's Retry-After is obeyed up to 60 s
+  int stall_timeout_s = 30;        // a transfer below 1 KiB/s for so long is broken off and resumed
+  int attempts = 5;                // of one request without progress, with back-off
+  int first_pause_ms = 1000;       // before the second attempt; doubles up to 30 s
+  int longest_retry_after_s = 60;  // where 429 or 503 asks to wait for longer, we give up instead
+  std::filesystem::path ca_file;  // certificates to trust; empty: $SSL_CERT_FILE, else the system's
 };
 
 // One image as its registry describes it. `manifest_bytes` and `config_bytes` are verified against
@@ -38,13 +41,16 @@ struct ResolvedImage {
   oci::Manifest manifest;
   std::string config_bytes;
   std::optional<std::string> index_bytes;
+  // One line each, fit for a terminal: another platform than the host's, the registry's own.
+  std::vector<std::string> warnings;
 };
 
 // Receives one blob in order. `write` may throw to end the transfer.
 class BlobSink {
  public:
   virtual ~BlobSink() = default;
-  // The server could not resume: the bytes seen so far will come again from the start.
+  // The server has other content than before: the blob will come again from its first byte. (A
+  // server that merely can't resume costs traffic only: what the sink has is not sent to it twice.)
   virtual void restart() = 0;
   virtual void write(std::string_view bytes) = 0;
 };
@@ -70,6 +76,9 @@ class Client {
   // Throws.
   void fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                   std::uint64_t offset, BlobSink& sink);
+
+  // Ends every call under way in another thread, and every later one, with kUnavailable.
+  void cancel() noexcept;
 
  private:
   struct State;

@@ -1,0 +1,33 @@
+#include "registry/http.h"
+
+namespace registry {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return result;
+}
+
+}  // namespace
+
+void Headers::add(std::string_view name, std::string_view value) {
+  list_.emplace_back(lower(name), value);
+}
+
+std::string Headers::find(std::string_view name) const {
+  for (const auto& [key, value] : list_) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+std::vector<std::string> Headers::find_all(std::string_view name) const {
+  std::vector<std::string> values;
+  for (const auto& [key, value] : list_) {
+    if (key == name) values.push_back(value);
+  }
+  return values;
+}
+
+}  // namespace registry

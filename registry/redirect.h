@@ -1,0 +1,22 @@
+// Redirects: any answer of a registry may be one; followed by our rules rather than libcurl's.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "registry/http.h"
+#include "registry/transport.h"
+
+namespace registry {
+
+// The reason why a redirect to this address must not be followed, else empty.
+using RedirectCheck = std::function<std::string(const Url&)>;
+
+// As Transport::exchange, through at most 10 redirects. Authorization never leaves the origin of
+// `request` (distribution-spec, API) and is not taken up again on the way back; https never becomes
+// http; a POST is not repeated elsewhere, since its form holds credentials. A redirect that is not
+// followed gives Failure::kRefused.
+Response exchange_following(Transport& transport, Request request, BodyReceiver* receiver,
+                            const RedirectCheck& check = nullptr);
+
+}  // namespace registry

@@ -1,0 +1,128 @@
+#include "registry/token.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "oci/json_value.h"
+#include "registry/base64.h"
+
+namespace registry {
+namespace {
+
+constexpr char kClientId[] = "sampan";
+constexpr std::chrono::seconds kShortestLifetime{60};
+constexpr std::chrono::seconds kLongestLifetime{24 * 3600};
+constexpr std::chrono::seconds kMargin{5};  // a token must outlive the request that carries it
+
+std::string joined(const std::vector<std::string>& scopes) {
+  std::string text;
+  for (const std::string& scope : scopes) text += (text.empty() ? "" : " ") + scope;
+  return text;
+}
+
+Request render_refresh(const TokenServer& server, const std::vector<std::string>& scopes,
+                       const std::string& identity_token) {
+  Request request{.method = Method::kPost, .url = server.realm};
+  QueryParameters form = {
+      {"grant_type", "refresh_token"}, {"client_id", kClientId}, {"refresh_token", identity_token}};
+  if (!server.service.empty()) form.emplace_back("service", server.service);
+  if (!scopes.empty()) form.emplace_back("scope", joined(scopes));
+  request.form = render_query(form);
+  request.headers.emplace_back("Content-Type: application/x-www-form-urlencoded");
+  return request;
+}
+
+// Seconds since the token was made; 0 where the server does not say or its clock is not ours.
+std::chrono::seconds age_of(const std::string& issued_at, std::chrono::seconds lifetime,
+                            std::time_t now) {
+  if (issued_at.empty()) return std::chrono::seconds(0);
+  try {
+    const std::chrono::seconds age(now - base::parse_rfc3339(issued_at) / 1'000'000'000);
+    return age.count() > 0 && age < lifetime ? age : std::chrono::seconds(0);
+  } catch (const base::Error&) {
+    return std::chrono::seconds(0);
+  }
+}
+
+}  // namespace
+
+std::string render_basic(const Credentials& credentials) {
+  return "Basic " + encode_base64(credentials.username + ":" + credentials.password);
+}
+
+Request render_token_request(const TokenServer& server, const std::vector<std::string>& scopes,
+                             const std::optional<Credentials>& credentials) {
+  if (credentials && !credentials->identity_token.empty()) {
+    Request request = render_refresh(server, scopes, credentials->identity_token);
+    request.body_limit = kMaxTokenAnswerBytes;
+    return request;
+  }
+  QueryParameters query;
+  if (!server.service.empty()) query.emplace_back("service", server.service);
+  for (const std::string& scope : scopes) query.emplace_back("scope", scope);
+  Request request{.url = server.realm};
+  request.body_limit = kMaxTokenAnswerBytes;
+  if (credentials && credentials->has_password()) {
+    query.emplace_back("account", credentials->username);
+    query.emplace_back("client_id", kClientId);
+    request.authorization = render_basic(*credentials);
+  }
+  request.url = with_query(server.realm, query);
+  return request;
+}
+
+Token parse_token(std::string_view body, std::time_t now) {
+  const oci::JsonDocument document(body, {.bytes = kMaxTokenAnswerBytes});
+  const oci::JsonValue root = document.root();
+  Token token;
+  root["token"].read(token.value);
+  if (token.value.empty()) root["access_token"].read(token.value);
+  if (token.value.empty()) throw base::Error(base::ErrorKind::kInvalid, "no token in the answer");
+  // RFC 6750, section 2.1: anything else would not be one header line.
+  const bool is_clean = std::all_of(token.value.begin(), token.value.end(),
+                                    [](char c) { return c > 0x20 && c < 0x7F; });
+  if (!is_clean) throw base::Error(base::ErrorKind::kInvalid, "the token is no header value");
+  std::int64_t seconds = 0;
+  root["expires_in"].read(seconds);
+  const auto lifetime =
+      std::clamp(std::chrono::seconds(seconds), kShortestLifetime, kLongestLifetime);
+  std::string issued_at;
+  root["issued_at"].read(issued_at);
+  token.lifetime = std::max(lifetime - age_of(issued_at, lifetime, now), 2 * kMargin);
+  return token;
+}
+
+TokenCache::TokenCache(std::function<Clock::time_point()> clock) : clock_(std::move(clock)) {}
+
+TokenCache::Slot& TokenCache::slot_of(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Slot>& slot = slots_[key];
+  if (!slot) slot = std::make_unique<Slot>();
+  return *slot;
+}
+
+bool TokenCache::is_valid(const Slot& slot) const {
+  return !slot.value.empty() && clock_() + kMargin < slot.expiry;
+}
+
+std::string TokenCache::obtain(const std::string& key, const std::string& rejected,
+                               const Fetch& fetch) {
+  Slot& slot = slot_of(key);
+  const std::lock_guard lock(slot.mutex);
+  if (is_valid(slot) && slot.value != rejected) return slot.value;
+  const Clock::time_point asked = clock_();
+  Token token = fetch();
+  slot.value = std::move(token.value);
+  slot.expiry = asked + token.lifetime;
+  return slot.value;
+}
+
+std::optional<std::string> TokenCache::find(const std::string& key) {
+  Slot& slot = slot_of(key);
+  const std::lock_guard lock(slot.mutex);
+  return is_valid(slot) ? std::optional(slot.value) : std::nullopt;
+}
+
+}  // namespace registry

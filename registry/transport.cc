@@ -1,0 +1,415 @@
+#include "registry/transport.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <vector>
+
+#include <curl/curl.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+
+namespace registry {
+namespace {
+
+constexpr std::size_t kMaxErrorBodyBytes = 64U << 10U;
+constexpr std::size_t kMaxHeaderBytes = 256U << 10U;  // of one answer, all its headers together
+constexpr long kReceiveBufferBytes = 512L << 10U;
+constexpr long kSlowestBytesPerSecond = 1024;
+// A small answer that drips in just above that speed is given up after so many stall time-outs.
+constexpr long kStallsPerSmallAnswer = 4;
+
+using EasyHandle = base::CHandle<CURL, curl_easy_cleanup>;
+using HeaderList = base::CHandle<curl_slist, curl_slist_free_all>;
+
+template <class T>
+void set_option(CURL* handle, CURLoption option, T value) {
+  const CURLcode code = curl_easy_setopt(handle, option, value);
+  if (code != CURLE_OK) {
+    throw base::Error(base::ErrorKind::kSystem, "libcurl: option " + std::to_string(option) + ": " +
+                                                    curl_easy_strerror(code));
+  }
+}
+
+template <class T>
+T info_of(CURL* handle, CURLINFO info) {
+  T value = {};
+  curl_easy_getinfo(handle, info, &value);
+  return value;
+}
+
+// DNS answers and TLS sessions for all handles. Connections are not shared: libcurl does not
+// support that across threads.
+class Share {
+ public:
+  Share() : share_(curl_share_init()) {
+    curl_share_setopt(share_.get(), CURLSHOPT_USERDATA, this);
+    curl_share_setopt(share_.get(), CURLSHOPT_LOCKFUNC, &Share::lock);
+    curl_share_setopt(share_.get(), CURLSHOPT_UNLOCKFUNC, &Share::unlock);
+    curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+  }
+  CURLSH* get() const { return share_.get(); }
+
+ private:
+  static void lock(CURL*, curl_lock_data data, curl_lock_access, void* self) {
+    static_cast<Share*>(self)->mutexes_.at(data).lock();
+  }
+  static void unlock(CURL*, curl_lock_data data, void* self) {
+    static_cast<Share*>(self)->mutexes_.at(data).unlock();
+  }
+
+  std::array<std::mutex, CURL_LOCK_DATA_LAST> mutexes_;
+  base::CHandle<CURLSH, curl_share_cleanup> share_;
+};
+
+struct PooledHandle {
+  EasyHandle handle;
+  std::string origin;  // to which its youngest connection leads
+};
+
+// What libcurl's callbacks need. They run inside C frames, which an exception must not cross.
+struct Exchange {
+  Response* response = nullptr;
+  BodyReceiver* receiver = nullptr;
+  const Cancellation* cancellation = nullptr;
+  std::size_t body_limit = 0;
+  std::size_t header_bytes = 0;
+  bool has_begun = false;
+  bool was_stopped = false;  // on purpose: what we have is all that we want
+  std::exception_ptr error;
+
+  bool is_streamed() const {
+    return receiver != nullptr && response->status >= 200 && response->status < 300;
+  }
+};
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) {
+    text.remove_prefix(1);
+  }
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) {
+    text.remove_suffix(1);
+  }
+  return text;
+}
+
+// A status line begins another answer: after "100 Continue", for one.
+void read_status_line(Exchange& exchange, std::string_view line) {
+  exchange.response->headers.clear();
+  exchange.response->status = 0;
+  const std::size_t space = line.find(' ');
+  if (space != std::string_view::npos) {
+    exchange.response->status = std::atoi(std::string(line.substr(space + 1, 3)).c_str());
+  }
+}
+
+// Returns whether to go on.
+bool take_header(Exchange& exchange, std::string_view raw) {
+  exchange.header_bytes += raw.size();
+  if (exchange.header_bytes > kMaxHeaderBytes) {
+    exchange.response->failure = Failure::kTooLarge;
+    return false;
+  }
+  const std::string_view line = trim(raw);
+  if (line.starts_with("HTTP/")) {
+    read_status_line(exchange, line);
+  } else if (line.empty()) {
+    if (!exchange.is_streamed() || std::exchange(exchange.has_begun, true)) return true;
+    exchange.was_stopped = !exchange.receiver->begin(*exchange.response);
+    return !exchange.was_stopped;
+  } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
+    exchange.response->headers.add(line.substr(0, colon), trim(line.substr(colon + 1)));
+  }
+  return true;
+}
+
+bool take_body(Exchange& exchange, std::string_view bytes) {
+  if (exchange.is_streamed()) {
+    exchange.was_stopped = !exchange.receiver->write(bytes);
+    return !exchange.was_stopped;
+  }
+  std::string& body = exchange.response->body;
+  const bool is_success = exchange.response->status >= 200 && exchange.response->status < 300;
+  const std::size_t limit =
+      is_success ? exchange.body_limit : std::min(exchange.body_limit, kMaxErrorBodyBytes);
+  const std::size_t room = limit - body.size();
+  body.append(bytes.substr(0, room));
+  if (bytes.size() <= room) return true;
+  if (is_success) exchange.response->failure = Failure::kTooLarge;
+  exchange.was_stopped = !is_success;  // the start of an error page says enough
+  return false;
+}
+
+std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
+  auto& exchange = *static_cast<Exchange*>(self);
+  try {
+    return take_header(exchange, {data, size}) ? size : CURL_WRITEFUNC_ERROR;
+  } catch (...) {
+    exchange.error = std::current_exception();
+    return CURL_WRITEFUNC_ERROR;
+  }
+}
+
+std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
+  auto& exchange = *static_cast<Exchange*>(self);
+  try {
+    return take_body(exchange, {data, size}) ? size : CURL_WRITEFUNC_ERROR;
+  } catch (...) {
+    exchange.error = std::current_exception();
+    return CURL_WRITEFUNC_ERROR;
+  }
+}
+
+int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
+  return static_cast<Exchange*>(self)->cancellation->is_cancelled() ? 1 : 0;
+}
+
+void append_header(HeaderList& list, const std::string& line) {
+  // A token from a server must not add header lines of its own.
+  const bool is_clean = std::none_of(line.begin(), line.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+  if (!is_clean) {
+    throw base::Error(base::ErrorKind::kInvalid, "control character in a request header");
+  }
+  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+HeaderList render_headers(const Request& request) {
+  HeaderList list;
+  append_header(list, "Accept-Encoding: identity");  // digests and ranges are over these bytes
+  append_header(list, "Expect:");
+  for (const std::string& line : request.headers) append_header(list, line);
+  if (!request.authorization.empty()) {
+    append_header(list, "Authorization: " + request.authorization);
+  }
+  return list;
+}
+
+const char* environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
+void set_proxy(CURL* handle, const Url& url) {
+  if (reach_of(url.host) == Reach::kLoopback) {
+    set_option(handle, CURLOPT_PROXY, "");  // none, as Go does
+    return;
+  }
+  // libcurl reads the other variables itself. It leaves this one out because a web server sets it
+  // from a request's "Proxy:" header; REQUEST_METHOD tells such a place.
+  const char* upper = environment("HTTP_PROXY");
+  if (!url.is_https() && upper != nullptr && environment("http_proxy") == nullptr &&
+      environment("REQUEST_METHOD") == nullptr) {
+    set_option(handle, CURLOPT_PROXY, upper);
+  }
+}
+
+void set_trust(CURL* handle, const std::filesystem::path& ca_file, bool is_insecure) {
+  if (is_insecure) {
+    set_option(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+    set_option(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+    // Not even loaded: parsing the system's certificates costs more than a small request.
+    set_option(handle, CURLOPT_CAINFO, static_cast<char*>(nullptr));
+    set_option(handle, CURLOPT_CAPATH, static_cast<char*>(nullptr));
+    return;
+  }
+  const char* file = ca_file.empty() ? environment("SSL_CERT_FILE") : ca_file.c_str();
+  const char* folder = environment("SSL_CERT_DIR");
+  if (file != nullptr || folder != nullptr) {
+    set_option(handle, CURLOPT_CAINFO, file);
+    set_option(handle, CURLOPT_CAPATH, folder);
+  }
+}
+
+// "Connection refused" without the capital, to stand inside a sentence.
+std::string errno_text(long number) {
+  std::string text = std::generic_category().message(static_cast<int>(number));
+  text.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(text.front())));
+  return text;
+}
+
+struct Diagnosis {
+  Failure failure;
+  std::string cause;
+};
+
+Diagnosis diagnose_connect(CURL* handle, const Url& url, const std::string& detail) {
+  const long number = info_of<long>(handle, CURLINFO_OS_ERRNO);
+  // Where the sentence of libcurl does not name the host, it was a proxy that failed.
+  const bool is_about_host = detail.find(url.host) != std::string::npos;
+  return {Failure::kUnconnected,
+          "connect to " + url.authority() + ": " +
+              (number != 0 && is_about_host ? errno_text(number) : base::printable(detail))};
+}
+
+Diagnosis diagnose(CURL* handle, CURLcode code, const Url& url, const std::string& detail,
+                   const TransportOptions& options) {
+  const std::string host = url.authority();
+  const bool is_new = info_of<long>(handle, CURLINFO_NUM_CONNECTS) > 0;
+  const bool is_up = !is_new || info_of<curl_off_t>(handle, CURLINFO_CONNECT_TIME_T) > 0;
+  const bool has_tls =
+      !url.is_https() || !is_new || info_of<curl_off_t>(handle, CURLINFO_APPCONNECT_TIME_T) > 0;
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return {Failure::kUnresolved, "look up " + host + ": no such host"};
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return {Failure::kUnresolved, "reach " + host + ": " + base::printable(detail)};
+    case CURLE_COULDNT_CONNECT:
+      return diagnose_connect(handle, url, detail);
+    case CURLE_SSL_CONNECT_ERROR:
+      return {Failure::kNoTls, host + ": TLS handshake: " + base::printable(detail)};
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return {Failure::kCertificate, host + ": " + base::printable(detail)};
+    case CURLE_OPERATION_TIMEDOUT:
+      if (!is_up || !has_tls) {
+        return {Failure::kUnconnected, (is_up ? "TLS handshake with " : "connect to ") + host +
+                                           ": timed out after " +
+                                           std::to_string(options.connect_timeout_ms) + " ms"};
+      }
+      return {Failure::kBroken,
+              host + ": stalled for " + std::to_string(options.stall_timeout_s) + " s"};
+    default:
+      if (!has_tls) return {Failure::kNoTls, host + ": TLS handshake: " + base::printable(detail)};
+      return {Failure::kBroken, host + ": " + base::printable(detail)};
+  }
+}
+
+}  // namespace
+
+struct Transport::State {
+  State(TransportOptions transport_options, const InsecureHosts& insecure_hosts,
+        const Cancellation& cancel)
+      : options(std::move(transport_options)), insecure(insecure_hosts), cancellation(cancel) {}
+
+  PooledHandle borrow(const std::string& origin);
+  void give_back(PooledHandle handle);
+  void configure(CURL* handle, const Request& request, Exchange& exchange, curl_slist* headers);
+
+  TransportOptions options;
+  const InsecureHosts& insecure;
+  const Cancellation& cancellation;
+  Share share;  // handles refer to it
+  std::mutex mutex;
+  std::vector<PooledHandle> idle;
+};
+
+PooledHandle Transport::State::borrow(const std::string& origin) {
+  {
+    const std::lock_guard lock(mutex);
+    auto found = std::find_if(idle.rbegin(), idle.rend(),
+                              [&](const PooledHandle& handle) { return handle.origin == origin; });
+    if (found == idle.rend() && !idle.empty()) found = idle.rbegin();
+    if (found != idle.rend()) {
+      PooledHandle handle = std::move(*found);
+      idle.erase(std::next(found).base());
+      curl_easy_reset(handle.handle.get());  // options only: connections stay
+      handle.origin = origin;
+      return handle;
+    }
+  }
+  PooledHandle handle{.handle = EasyHandle(curl_easy_init()), .origin = origin};
+  if (!handle.handle) throw std::bad_alloc();
+  return handle;
+}
+
+void Transport::State::give_back(PooledHandle handle) {
+  const std::lock_guard lock(mutex);
+  idle.push_back(std::move(handle));
+}
+
+void Transport::State::configure(CURL* handle, const Request& request, Exchange& exchange,
+                                 curl_slist* headers) {
+  set_option(handle, CURLOPT_URL, request.url.str().c_str());
+  set_option(handle, CURLOPT_PATH_AS_IS, 1L);
+  set_option(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  set_option(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);  // a connection for each thread
+  set_option(handle, CURLOPT_FOLLOWLOCATION, 0L);
+  set_option(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+  set_option(handle, CURLOPT_HTTPHEADER, headers);
+  set_option(handle, CURLOPT_HEADEROPT, CURLHEADER_SEPARATE);  // none of ours to a proxy
+  set_option(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set_option(handle, CURLOPT_USERAGENT, options.user_agent.c_str());
+  set_option(handle, CURLOPT_SHARE, share.get());
+  set_option(handle, CURLOPT_NOSIGNAL, 1L);
+  set_option(handle, CURLOPT_TCP_KEEPALIVE, 1L);
+  set_option(handle, CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
+  set_option(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
+  set_option(handle, CURLOPT_LOW_SPEED_LIMIT, kSlowestBytesPerSecond);
+  set_option(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout_s));
+  if (exchange.receiver == nullptr) {
+    set_option(handle, CURLOPT_TIMEOUT, options.stall_timeout_s * kStallsPerSmallAnswer);
+  }
+  if (request.method == Method::kHead) set_option(handle, CURLOPT_NOBODY, 1L);
+  if (request.method == Method::kPost) {
+    set_option(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.form.size()));
+    set_option(handle, CURLOPT_POSTFIELDS, request.form.data());
+  }
+  set_proxy(handle, request.url);
+  set_trust(handle, options.ca_file, insecure.contains(request.url));
+  set_option(handle, CURLOPT_HEADERFUNCTION, &on_header);
+  set_option(handle, CURLOPT_HEADERDATA, &exchange);
+  set_option(handle, CURLOPT_WRITEFUNCTION, &on_body);
+  set_option(handle, CURLOPT_WRITEDATA, &exchange);
+  set_option(handle, CURLOPT_NOPROGRESS, 0L);
+  set_option(handle, CURLOPT_XFERINFOFUNCTION, &on_progress);
+  set_option(handle, CURLOPT_XFERINFODATA, &exchange);
+}
+
+Transport::Transport(TransportOptions options, const InsecureHosts& insecure,
+                     const Cancellation& cancellation) {
+  curl_global_init(CURL_GLOBAL_DEFAULT);  // counts its calls; thread-safe since 7.84
+  state_ = std::make_unique<State>(std::move(options), insecure, cancellation);
+}
+
+Transport::~Transport() {
+  state_.reset();
+  curl_global_cleanup();
+}
+
+Response Transport::exchange(const Request& request, BodyReceiver* receiver) {
+  state_->cancellation.throw_if_cancelled();
+  Response response{.url = request.url};
+  Exchange exchange{.response = &response,
+                    .receiver = receiver,
+                    .cancellation = &state_->cancellation,
+                    .body_limit = request.body_limit,
+                    .error = {}};
+  const HeaderList headers = render_headers(request);
+  PooledHandle pooled = state_->borrow(request.url.scheme + "://" + request.url.authority());
+  CURL* handle = pooled.handle.get();
+  char detail[CURL_ERROR_SIZE] = "";
+  state_->configure(handle, request, exchange, headers.get());
+  set_option(handle, CURLOPT_ERRORBUFFER, detail);
+  const CURLcode code = curl_easy_perform(handle);
+  if (exchange.error) std::rethrow_exception(exchange.error);
+  state_->cancellation.throw_if_cancelled();
+  if (response.failure == Failure::kTooLarge) {
+    response.cause = request.url.authority() + ": answer exceeds " +
+                     std::to_string(request.body_limit) + " bytes";
+  } else if (code != CURLE_OK && !exchange.was_stopped) {
+    Diagnosis diagnosis =
+        diagnose(handle, code, request.url, *detail != '\0' ? detail : curl_easy_strerror(code),
+                 state_->options);
+    response.failure = diagnosis.failure;
+    response.cause = std::move(diagnosis.cause);
+  }
+  state_->give_back(std::move(pooled));
+  return response;
+}
+
+}  // namespace registry
