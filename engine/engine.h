@@ -24,7 +24,8 @@ struct Config {
   std::string cgroup_parent = "/sampan";
   std::string bridge_subnet;  // empty: chosen on first use
   std::vector<std::string> insecure_registries;
-  fs::path pull_helper;  // sampan-pull, beside our own binary
+  fs::path pull_helper;  // empty: sampan-pull, beside our own binary
+  fs::path init_helper;  // empty: sampan-init, beside our own binary
 };
 
 // What `ps` and `inspect` show, with the row's status corrected by what really runs.
@@ -36,7 +37,10 @@ struct ContainerInfo {
   std::vector<network::PublishedPort> ports;
 };
 
-struct PullProgress {  // a line of the helper, decoded
+// A line of the helper, decoded: kinds resolved, exists, downloading, unpacking, done, retrying. Two
+// are create()'s own: "missing" (text: the image's name, which is pulled next) and "warning" (text: one
+// line for the user, as docker's "WARNING: …").
+struct PullProgress {
   std::string kind, layer, text;
   std::uint64_t current = 0, total = 0;
 };
@@ -77,9 +81,12 @@ class Engine {
                    const std::function<void(const PullProgress&)>& on_progress);
 
   // Containers. `create` resolves the image (pulling as options.pull says), adds row, lease and
-  // bundle; returns the id.
+  // volumes; returns the id. kStart: the caller starts it next; should the caller die before that,
+  // the next command removes a --rm container.
+  enum class Purpose { kKeep, kStart };
   std::string create(const ContainerOptions& options,
-                     const std::function<void(const PullProgress&)>& on_progress);
+                     const std::function<void(const PullProgress&)>& on_progress,
+                     Purpose purpose = Purpose::kKeep);
   // Starts it detached: returns when its program executes; throws kCommandNotFound and
   // kCommandNotRunnable.
   void start(std::string_view name_or_id);

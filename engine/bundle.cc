@@ -1,0 +1,134 @@
+#include "engine/bundle.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/trace.h"
+#include "engine/etc_files.h"
+#include "engine/host_facts.h"
+#include "engine/spec.h"
+#include "engine/volumes.h"
+
+namespace engine {
+namespace {
+
+// /etc/passwd of an image may be a FIFO, a link to the host's, or 10 GB of zeros (CVE-2026-47262):
+// ImageTree reads regular files below the image's own root only, up to this size.
+constexpr std::size_t kMaxUserFile = 10U << 20U;
+
+UserFiles read_user_files(const ImageTree& tree) {
+  return {.passwd = tree.find_file("/etc/passwd", kMaxUserFile).value_or(""),
+          .group = tree.find_file("/etc/group", kMaxUserFile).value_or("")};
+}
+
+void make_directory(const fs::path& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) base::throw_errno(path.string());
+}
+
+fs::path init_program(const Config& config) {
+  fs::path path = config.init_helper.empty() ? program_beside_us("sampan-init") : config.init_helper;
+  if (access(path.c_str(), X_OK) != 0) base::throw_errno("--init: " + path.string());
+  return path;
+}
+
+HostsInput hosts_input(const BundleInput& input, const std::string& hostname) {
+  HostsInput hosts;
+  hosts.hostname = hostname;
+  hosts.domainname = input.options.domainname;
+  if (input.network.endpoint.address.bits != 0) {
+    hosts.address = input.network.endpoint.address.str();
+    hosts.host_gateway = input.network.bridge.gateway.str();
+  }
+  if (input.options.network == NetworkMode::kHost) {
+    hosts.host_file = base::find_file("/etc/hosts", 1U << 20U).value_or("");
+    hosts.host_gateway = "127.0.0.1";
+  }
+  return hosts;
+}
+
+}  // namespace
+
+storage::ContainerRow load_row(storage::Store& store, std::string_view name_or_id) {
+  auto row = store.find_container(name_or_id);
+  if (!row) {
+    throw base::Error(base::ErrorKind::kNotFound,
+                      "No such container: " + std::string(name_or_id));
+  }
+  return *row;
+}
+
+BundleInput load_bundle_input(storage::Store& store, const storage::ContainerRow& row) {
+  auto image = store.find_image(row.image.str());
+  if (!image) throw base::Error(base::ErrorKind::kNotFound, "No such image: " + row.image_name);
+  oci::ImageConfig config = oci::parse_image_config(image->config);
+  return {.row = row,
+          .options = parse_options(row.options),
+          .image = std::move(*image),
+          .image_config = std::move(config),
+          .network = {}};
+}
+
+ImageTree open_tree(storage::Store& store, const storage::ImageRow& image,
+                    const fs::path& container_dir) {
+  storage::OverlayPlan plan = storage::plan_overlay(store, image.layer_keys, container_dir);
+  std::vector<fs::path> layers = std::move(plan.lower);
+  if (!container_dir.empty()) layers.insert(layers.begin(), plan.upper);
+  return ImageTree(std::move(layers));
+}
+
+oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
+                           const RunDirectory& directory, const BundleInput& input,
+                           EtcFiles etc_files) {
+  SpecInput spec;
+  spec.id = input.row.id;
+  spec.image = input.image_config;
+  spec.options = input.options;
+  spec.user_files =
+      read_user_files(open_tree(store, input.image, store.container_dir(input.row.id)));
+  spec.mounts.mounts = resolve_mounts(store, input.options);
+  if (etc_files == EtcFiles::kBound) {
+    spec.mounts.hosts = directory.path() / "hosts";
+    spec.mounts.hostname = directory.path() / "hostname";
+    spec.mounts.resolv_conf = directory.path() / "resolv.conf";
+  }
+  if (input.options.init) spec.mounts.init_program = init_program(config);
+  spec.host = gather_host_facts(input.options);
+  spec.cgroups_path = config.cgroup_parent + "/" + input.row.id;
+  return plan_spec(spec);
+}
+
+void write_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,
+                  const BundleInput& input) {
+  base::TraceStep step("engine", "write the bundle " + directory.path().string());
+  const oci::RuntimeSpec spec = make_spec(store, config, directory, input, EtcFiles::kBound);
+  const fs::path& folder = directory.path();
+  base::write_file(folder / "config.json", oci::render_runtime_spec(spec), 0600);
+  base::write_file(folder / "hostname", spec.hostname + "\n");
+  base::write_file(folder / "hosts", render_hosts(input.options, hosts_input(input, spec.hostname)));
+  base::write_file(folder / "resolv.conf",
+                   render_resolv_conf(input.options, read_host_resolv_conf()));
+  if (input.network.endpoint.address.bits != 0) {
+    base::write_file(directory.network_file(), render_network_state(input.network), 0600);
+  }
+}
+
+void make_writable_layer(const fs::path& container_dir, const storage::OverlayPlan& plan) {
+  make_directory(container_dir, 0710);
+  make_directory(plan.work, 0700);
+  if (mkdir(plan.upper.c_str(), 0755) != 0) {
+    if (errno == EEXIST) return;
+    base::throw_errno(plan.upper.string());
+  }
+  // The merged root shows the upper directory's owner and mode, whatever the layers say.
+  struct stat info = {};
+  base::check(stat(plan.lower.front().c_str(), &info), plan.lower.front().string());
+  if (info.st_uid != 0 || info.st_gid != 0) {
+    base::check(chown(plan.upper.c_str(), info.st_uid, info.st_gid), plan.upper.string());
+  }
+  base::check(chmod(plan.upper.c_str(), info.st_mode & 07777U), plan.upper.string());
+}
+
+}  // namespace engine

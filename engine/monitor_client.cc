@@ -1,0 +1,60 @@
+#include "engine/monitor_client.h"
+
+#include <array>
+#include <cerrno>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace engine {
+
+MonitorClient::MonitorClient(base::UniqueFd socket) : socket_(std::move(socket)) {}
+
+void MonitorClient::send(FrameType type, std::string_view payload) {
+  if (!is_open()) return;
+  outgoing_ += render_frame(type, payload);
+  flush();
+}
+
+void MonitorClient::flush() {
+  while (is_open() && has_pending()) {
+    const ssize_t count = ::send(socket_.get(), outgoing_.data() + sent_, outgoing_.size() - sent_,
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) break;
+    if (count < 0) return close();
+    sent_ += static_cast<std::size_t>(count);
+  }
+  if (!has_pending()) {
+    outgoing_.clear();
+    if (outgoing_.capacity() > kMuch) outgoing_.shrink_to_fit();
+    sent_ = 0;
+  } else if (sent_ > kMuch) {
+    outgoing_.erase(0, sent_);
+    sent_ = 0;
+  }
+}
+
+void MonitorClient::flush_blocking() {
+  for (flush(); is_open() && has_pending(); flush()) {
+    pollfd item = {.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+    if (poll(&item, 1, -1) < 0 && errno != EINTR) return close();
+  }
+}
+
+void MonitorClient::receive() {
+  std::array<char, 65536> buffer;
+  const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (count > 0) {
+    reader_.add({buffer.data(), static_cast<std::size_t>(count)});
+  } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+    close();
+  }
+}
+
+void MonitorClient::close() {
+  socket_.reset();
+  outgoing_.clear();
+  sent_ = 0;
+}
+
+}  // namespace engine

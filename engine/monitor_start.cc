@@ -1,0 +1,146 @@
+#include "engine/monitor_start.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/trace.h"
+#include "engine/bundle.h"
+#include "storage/overlay.h"
+
+namespace engine {
+namespace {
+
+struct Pipe {
+  base::UniqueFd read, write;
+};
+
+Pipe make_pipe() {
+  int ends[2] = {-1, -1};
+  base::check(pipe2(ends, O_CLOEXEC), "pipe");
+  return {base::UniqueFd(ends[0]), base::UniqueFd(ends[1])};
+}
+
+struct Streams {  // the container's ends
+  base::UniqueFd in, out, err;
+};
+
+Streams make_streams(StartedContainer& container) {
+  Streams theirs;
+  if (container.options.tty) return theirs;
+  if (container.options.interactive) {
+    Pipe pipe = make_pipe();
+    theirs.in = std::move(pipe.read);
+    container.in = std::move(pipe.write);
+  }
+  Pipe out = make_pipe();
+  theirs.out = std::move(out.write);
+  container.out = std::move(out.read);
+  Pipe err = make_pipe();
+  theirs.err = std::move(err.write);
+  container.err = std::move(err.read);
+  return theirs;
+}
+
+// Host ports become known here; what will be published is written down before it is, so that
+// somebody else can take it back.
+void reserve_network(const RunDirectory& directory, StartedContainer& container) {
+  if (container.options.network != NetworkMode::kBridge) return;
+  container.network = parse_network_state(base::read_file(directory.network_file()));
+  std::vector<PortOption> wanted;
+  for (const network::PublishedPort& port : container.network.endpoint.ports) {
+    wanted.push_back({.host_address = port.host_address.bits == 0 ? "" : port.host_address.str(),
+                      .host_port = port.host_port,
+                      .container_port = port.container_port,
+                      .protocol = port.protocol});
+  }
+  if (!wanted.empty()) {
+    PortReservation reservation = base::while_doing(
+        "driver failed programming external connectivity on endpoint " + container.row.name + " (" +
+            container.row.id + ")",
+        [&] { return reserve_ports(wanted); });
+    container.network.endpoint.ports = std::move(reservation.ports);
+    container.port_sockets = std::move(reservation.sockets);
+    base::write_file(directory.network_file(), render_network_state(container.network), 0600);
+  }
+  base::TraceStep step("engine", "make sure of the bridge " + container.network.bridge.bridge);
+  network::ensure_bridge(container.network.bridge);
+}
+
+runtime::RootOverlay make_overlay(storage::Store& store, const storage::ContainerRow& row) {
+  const auto image = store.find_image(row.image.str());
+  if (!image) {
+    throw base::Error(base::ErrorKind::kNotFound, "No such image: " + row.image_name);
+  }
+  const fs::path folder = store.container_dir(row.id);
+  const storage::OverlayPlan plan = storage::plan_overlay(store, image->layer_keys, folder);
+  make_writable_layer(folder, plan);
+  return {.lower = plan.lower,
+          .upper = plan.upper,
+          .work = plan.work,
+          .syncing = row.auto_remove ? runtime::RootOverlay::Syncing::kVolatile
+                                     : runtime::RootOverlay::Syncing::kNormal};
+}
+
+}  // namespace
+
+StartedContainer create_from_bundle(storage::Store& store, const Config& config,
+                                    const RunDirectory& directory, const std::string& id) {
+  StartedContainer container{.row = load_row(store, id),
+                             .options = {},
+                             .network = {},
+                             .port_sockets = {},
+                             .process = {},
+                             .in = {},
+                             .out = {},
+                             .err = {}};
+  container.options = parse_options(container.row.options);
+  const oci::RuntimeSpec spec =
+      oci::parse_runtime_spec(base::read_file(directory.path() / "config.json"));
+  runtime::CreateOptions options{.id = id,
+                                 .bundle = directory.path(),
+                                 .state_dir = directory.runtime(),
+                                 .stdio = {},
+                                 .overlay = make_overlay(store, container.row),
+                                 .cgroup_parent = config.cgroup_parent,
+                                 .configure_network = {}};
+  reserve_network(directory, container);
+  const Streams theirs = make_streams(container);
+  options.stdio = {.in = theirs.in.get(), .out = theirs.out.get(), .err = theirs.err.get()};
+  options.configure_network = [&](pid_t, int netns_fd) {
+    base::TraceStep step("engine", "configure the network");
+    if (container.options.network == NetworkMode::kBridge) {
+      network::connect(container.network.bridge, container.network.endpoint, netns_fd);
+    } else {
+      network::bring_up_loopback(netns_fd);
+    }
+  };
+  {
+    base::TraceStep step("engine", "create the container from its bundle");
+    container.process = runtime::create(spec, options);
+  }
+  base::Cleanup undo([&] { tear_down(directory); });
+  if (!container.network.endpoint.ports.empty()) {
+    base::TraceStep step("engine", "publish ports");
+    network::publish(container.network.bridge, container.network.endpoint);
+  }
+  undo.dismiss();
+  return container;
+}
+
+void tear_down(const RunDirectory& directory) noexcept {
+  try {
+    const auto text = base::find_file(directory.network_file());
+    const NetworkState state = parse_network_state(text.value_or(""));
+    if (!state.endpoint.ports.empty()) network::unpublish(state.bridge, state.endpoint);
+  } catch (const std::exception&) {  // a file cut short by a crash: nothing was published yet
+  }
+  try {
+    runtime::remove(directory.runtime(), runtime::RemoveMode::kForced);
+  } catch (const std::exception&) {  // busy groups: the next sweep
+  }
+}
+
+}  // namespace engine

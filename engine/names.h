@@ -1,0 +1,16 @@
+// Names of containers: the grammar, and one for whom the user gave none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace engine {
+
+// Throws kInvalid with docker's words unless [a-zA-Z0-9][a-zA-Z0-9_.-]+.
+void check_container_name(std::string_view name);
+
+// "calm_heron"; the same number gives the same name. `attempt` above 0 adds a digit.
+std::string plan_name(std::uint64_t number, int attempt);
+
+}  // namespace engine

@@ -1,0 +1,180 @@
+#include "engine/options.h"
+
+#include <type_traits>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "oci/json.h"
+
+namespace engine {
+namespace {
+
+using Json = nlohmann::json;
+
+// Every field is named once, in visit(): the writer leaves out what equals its default, the reader
+// leaves alone what is missing. So old rows keep working when a field is added.
+template <class Visitor>
+void visit(Visitor& field, MountOption& mount) {
+  field("kind", mount.kind);
+  field("source", mount.source);
+  field("target", mount.target);
+  field("readonly", mount.readonly);
+  field("noCopy", mount.no_copy);
+  field("recursive", mount.recursive);
+  field("propagation", mount.propagation);
+  field("tmpfsOptions", mount.tmpfs_options);
+  field("createSource", mount.create_source);
+}
+
+template <class Visitor>
+void visit(Visitor& field, PortOption& port) {
+  field("hostAddress", port.host_address);
+  field("hostPort", port.host_port);
+  field("containerPort", port.container_port);
+  field("protocol", port.protocol);
+}
+
+template <class Visitor>
+void visit(Visitor& field, oci::Rlimit& limit) {
+  field("type", limit.type);
+  field("soft", limit.soft);
+  field("hard", limit.hard);
+}
+
+template <class Visitor>
+void visit(Visitor& field, ContainerOptions& options) {
+  field("image", options.image);
+  field("command", options.command);
+  field("entrypoint", options.entrypoint);
+  field("name", options.name);
+  field("env", options.env);
+  field("workingDir", options.working_dir);
+  field("user", options.user);
+  field("hostname", options.hostname);
+  field("domainname", options.domainname);
+  field("interactive", options.interactive);
+  field("tty", options.tty);
+  field("autoRemove", options.auto_remove);
+  field("readOnly", options.read_only);
+  field("privileged", options.privileged);
+  field("init", options.init);
+  field("ttyHeight", options.tty_height);
+  field("ttyWidth", options.tty_width);
+  field("mounts", options.mounts);
+  field("ports", options.ports);
+  field("publishAll", options.publish_all);
+  field("network", options.network);
+  field("dns", options.dns);
+  field("dnsSearch", options.dns_search);
+  field("dnsOptions", options.dns_options);
+  field("extraHosts", options.extra_hosts);
+  field("memory", options.memory);
+  field("memorySwap", options.memory_swap);
+  field("memoryReservation", options.memory_reservation);
+  field("shmSize", options.shm_size);
+  field("nanoCpus", options.nano_cpus);
+  field("pidsLimit", options.pids_limit);
+  field("cpuShares", options.cpu_shares);
+  field("cpusetCpus", options.cpuset_cpus);
+  field("capAdd", options.cap_add);
+  field("capDrop", options.cap_drop);
+  field("securityOpt", options.security_opt);
+  field("devices", options.devices);
+  field("groupAdd", options.group_add);
+  field("ulimits", options.ulimits);
+  field("labels", options.labels);
+  field("sysctls", options.sysctls);
+  field("stopSignal", options.stop_signal);
+  field("stopTimeout", options.stop_timeout);
+  field("oomScoreAdj", options.oom_score_adj);
+  field("logOptions", options.log_options);
+  field("logDriver", options.log_driver);
+  field("platform", options.platform);
+  field("pull", options.pull);
+}
+
+template <class T>
+constexpr bool is_record = std::is_same_v<T, MountOption> || std::is_same_v<T, PortOption> ||
+                           std::is_same_v<T, oci::Rlimit> || std::is_same_v<T, ContainerOptions>;
+
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+template <class T>
+struct IsVector : std::false_type {};
+template <class T>
+struct IsVector<std::vector<T>> : std::true_type {};
+
+template <class T>
+Json to_json_value(const T& value);
+
+// Walks a record and a default one: two visits, the first collecting what the defaults look like.
+template <class Record>
+Json write_record(const Record& record) {
+  Record copy = record;
+  Record standard{};
+  Json defaults = Json::object();
+  auto remember = [&](const char* name, auto& value) { defaults[name] = to_json_value(value); };
+  visit(remember, standard);
+  Json object = Json::object();
+  auto write = [&](const char* name, auto& value) {
+    Json json = to_json_value(value);
+    if (json != defaults[name]) object[name] = std::move(json);
+  };
+  visit(write, copy);
+  return object;
+}
+
+template <class T>
+Json to_json_value(const T& value) {
+  if constexpr (is_record<T>) {
+    return write_record(value);
+  } else if constexpr (std::is_enum_v<T>) {
+    return static_cast<int>(value);
+  } else if constexpr (IsOptional<T>::value) {
+    return value ? to_json_value(*value) : Json(nullptr);
+  } else if constexpr (IsVector<T>::value) {
+    Json array = Json::array();
+    for (const auto& item : value) array.push_back(to_json_value(item));
+    return array;
+  } else {
+    return value;
+  }
+}
+
+template <class T>
+void from_json_value(const Json& json, T& value) {
+  if constexpr (is_record<T>) {
+    auto field = [&](const char* name, auto& target) {
+      if (const auto it = json.find(name); it != json.end()) from_json_value(*it, target);
+    };
+    visit(field, value);
+  } else if constexpr (std::is_enum_v<T>) {
+    value = static_cast<T>(json.get<int>());
+  } else if constexpr (IsOptional<T>::value) {
+    if (!json.is_null()) from_json_value(json, value.emplace());
+  } else if constexpr (IsVector<T>::value) {
+    value.clear();
+    for (const Json& item : json) from_json_value(item, value.emplace_back());
+  } else {
+    json.get_to(value);
+  }
+}
+
+}  // namespace
+
+std::string render_options(const ContainerOptions& options) { return write_record(options).dump(); }
+
+ContainerOptions parse_options(std::string_view json) {
+  ContainerOptions options;
+  try {
+    from_json_value(oci::parse_json(json), options);
+  } catch (const Json::exception& error) {
+    throw base::Error(base::ErrorKind::kInvalid, std::string("container options: ") + error.what());
+  }
+  return options;
+}
+
+}  // namespace engine

@@ -1,0 +1,29 @@
+// Volumes and binds of a container: named, made, filled from the image, resolved to host paths.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/image_tree.h"
+#include "engine/mount_plan.h"
+#include "engine/options.h"
+#include "storage/store.h"
+
+namespace engine {
+
+// Adds an anonymous volume for every VOLUME of the image that no mount covers, and gives every
+// anonymous one its name (64 random digits).
+void name_volumes(ContainerOptions& options, const std::vector<std::string>& image_volumes);
+
+// Makes the volumes that do not exist. A new or empty one gets what the image has at its place:
+// copied aside and renamed, so that a kill leaves it empty or full (CVE-2022-23648: the image's path
+// is only resolved inside the image).
+void make_volumes(storage::Store& store, const ContainerOptions& options, const ImageTree& tree);
+
+// Where each mount comes from. A bind whose source is missing is made for -v, refused for --mount.
+std::vector<ResolvedMount> resolve_mounts(storage::Store& store, const ContainerOptions& options);
+
+// Removes the anonymous volumes of a container whose row is gone, unless another one mounts them.
+void remove_anonymous_volumes(storage::Store& store, const ContainerOptions& options);
+
+}  // namespace engine
