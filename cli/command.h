@@ -1,0 +1,85 @@
+// Command: one row of the command table, and what every command is handed.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/arguments.h"
+#include "engine/engine.h"
+
+namespace cli {
+
+// What the words before the command said.
+struct Globals {
+  engine::Config config;
+  bool debug = false;
+};
+
+using Words = std::vector<std::string>;
+
+struct Command {
+  std::string_view name;     // "run", "container ls"
+  std::string_view summary;  // empty: hidden from help
+  int (*run)(const Globals&, const Words&);
+  int failure = 1;  // exit code where the engine fails
+};
+
+// docker's exit codes for what `run` and `exec` could not start.
+constexpr int kEngineFailed = 125;
+constexpr int kNotRunnable = 126;
+constexpr int kNotFound = 127;
+int exit_code_of(const base::Error& error, int otherwise);
+
+void print(std::string_view text);        // stdout; a closed pipe ends the program quietly
+void print_error(std::string_view text);  // stderr, one line
+
+// For commands with several arguments: each is tried, each failure is printed, 1 if any failed.
+template <class Action>
+int for_each_argument(const Words& arguments, Action&& action);
+
+// The rows, by topic.
+int run_run(const Globals&, const Words&);
+int run_create(const Globals&, const Words&);
+int run_start(const Globals&, const Words&);
+int run_attach(const Globals&, const Words&);
+int run_stop(const Globals&, const Words&);
+int run_restart(const Globals&, const Words&);
+int run_kill(const Globals&, const Words&);
+int run_wait(const Globals&, const Words&);
+int run_rm(const Globals&, const Words&);
+int run_pause(const Globals&, const Words&);
+int run_unpause(const Globals&, const Words&);
+int run_rename(const Globals&, const Words&);
+int run_port(const Globals&, const Words&);
+int run_ps(const Globals&, const Words&);
+int run_logs(const Globals&, const Words&);
+int run_exec(const Globals&, const Words&);
+int run_pull(const Globals&, const Words&);
+int run_images(const Globals&, const Words&);
+int run_rmi(const Globals&, const Words&);
+int run_tag(const Globals&, const Words&);
+int run_inspect(const Globals&, const Words&);
+int run_inspect_container(const Globals&, const Words&);
+int run_inspect_image(const Globals&, const Words&);
+int run_bundle_export(const Globals&, const Words&);
+int run_version(const Globals&, const Words&);
+int run_info(const Globals&, const Words&);
+int run_help(const Globals&, const Words&);
+
+template <class Action>
+int for_each_argument(const Words& arguments, Action&& action) {
+  int code = 0;
+  for (const std::string& argument : arguments) {
+    try {
+      action(argument);
+    } catch (const base::Error& error) {
+      print_error(std::string("sampan: ") + error.what());
+      code = 1;
+    }
+  }
+  return code;
+}
+
+}  // namespace cli

@@ -1,0 +1,251 @@
+#include "cli/commands.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <unistd.h>
+#include <utility>
+
+#include "base/files.h"
+#include "base/trace.h"
+#include "cli/config.h"
+#include "cli/version.h"
+
+namespace cli {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"run", "Create and run a new container from an image", run_run, kEngineFailed},
+    {"exec", "Execute a command in a running container", run_exec},
+    {"ps", "List containers", run_ps},
+    {"pull", "Download an image from a registry", run_pull},
+    {"images", "List images", run_images},
+    {"version", "Show the sampan version information", run_version},
+    {"info", "Display system-wide information", run_info},
+    {"attach", "Attach local standard streams to a running container", run_attach},
+    {"bundle export", "Write an OCI bundle that runc and crun can run", run_bundle_export},
+    {"create", "Create a new container", run_create},
+    {"inspect", "Return low-level information on containers and images", run_inspect},
+    {"kill", "Kill one or more running containers", run_kill},
+    {"logs", "Fetch the logs of a container", run_logs},
+    {"pause", "Pause all processes within one or more containers", run_pause},
+    {"port", "List port mappings or a specific mapping for the container", run_port},
+    {"rename", "Rename a container", run_rename},
+    {"restart", "Restart one or more containers", run_restart},
+    {"rm", "Remove one or more containers", run_rm},
+    {"rmi", "Remove one or more images", run_rmi},
+    {"start", "Start one or more stopped containers", run_start},
+    {"stop", "Stop one or more running containers", run_stop},
+    {"tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", run_tag},
+    {"unpause", "Unpause all processes within one or more containers", run_unpause},
+    {"wait", "Block until one or more containers stop, then print their exit codes", run_wait},
+    {"help", "", run_help},
+    // docker's long forms; not in the help, since each is one of the above.
+    {"container attach", "", run_attach},
+    {"container create", "", run_create},
+    {"container exec", "", run_exec},
+    {"container inspect", "", run_inspect_container},
+    {"container kill", "", run_kill},
+    {"container list", "", run_ps},
+    {"container logs", "", run_logs},
+    {"container ls", "", run_ps},
+    {"container pause", "", run_pause},
+    {"container port", "", run_port},
+    {"container ps", "", run_ps},
+    {"container rename", "", run_rename},
+    {"container restart", "", run_restart},
+    {"container rm", "", run_rm},
+    {"container run", "", run_run, kEngineFailed},
+    {"container start", "", run_start},
+    {"container stop", "", run_stop},
+    {"container unpause", "", run_unpause},
+    {"container wait", "", run_wait},
+    {"image inspect", "", run_inspect_image},
+    {"image list", "", run_images},
+    {"image ls", "", run_images},
+    {"image pull", "", run_pull},
+    {"image rm", "", run_rmi},
+    {"image tag", "", run_tag},
+    {"system info", "", run_info},
+};
+
+std::string usage() {
+  std::string text =
+      "Usage:  sampan [OPTIONS] COMMAND\n\nAn image-aware container engine without a "
+      "daemon\n\nCommands:\n";
+  std::size_t width = 0;
+  for (const Command& command : kCommands) width = std::max(width, command.name.size());
+  for (const Command& command : kCommands) {
+    if (command.summary.empty()) continue;
+    text += "  " + std::string(command.name) + std::string(width - command.name.size() + 2, ' ') +
+            std::string(command.summary) + "\n";
+  }
+  return text +
+         "\nGlobal Options:\n"
+         "      --config string               Configuration file (default "
+         "\"/etc/sampan/config.json\")\n"
+         "  -D, --debug                       Print decisions and their reasons on stderr\n"
+         "      --insecure-registry list      Registry with which plain HTTP is allowed\n"
+         "      --root string                 Persistent state (default \"/var/lib/sampan\")\n"
+         "      --state string                State of this boot (default \"/run/sampan\")\n"
+         "      --cgroup-parent string        Control group above all containers (default "
+         "\"/sampan\")\n"
+         "  -v, --version                     Print version information and quit\n"
+         "\nRun 'sampan COMMAND --help' for more information on a command.\n";
+}
+
+struct GlobalFlags {
+  Globals globals;
+  bool version = false, help = false;
+  Words rest;  // from the command on
+};
+
+// The words before the command. They are few and docker's, so a loop reads better than a second
+// table.
+GlobalFlags parse_globals(int argc, char** argv) {
+  GlobalFlags flags;
+  engine::Config& config = flags.globals.config;
+  std::string config_file;
+  std::vector<std::pair<std::string, std::string>> values;
+  int at = 1;
+  for (; at < argc && argv[at][0] == '-'; ++at) {
+    const std::string word = argv[at];
+    const std::size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    if (word == "-D" || word == "--debug") {
+      flags.globals.debug = true;
+    } else if (word == "-v" || word == "--version") {
+      flags.version = true;
+    } else if (word == "-h" || word == "--help") {
+      flags.help = true;
+    } else if (name == "--root" || name == "--state" || name == "--cgroup-parent" ||
+               name == "--config" || name == "--insecure-registry") {
+      if (equals == std::string::npos && at + 1 == argc) {
+        throw UsageError("flag needs an argument: " + name + "\nSee 'sampan --help'.",
+                         kEngineFailed);
+      }
+      values.emplace_back(name, equals == std::string::npos ? argv[++at] : word.substr(equals + 1));
+      if (name == "--config") config_file = values.back().second;
+    } else {
+      throw UsageError("unknown flag: " + name + "\nSee 'sampan --help'.", kEngineFailed);
+    }
+  }
+  apply_config_file(config_file, config);
+  for (const auto& [name, value] : values) {
+    if (name == "--root") config.root = std::filesystem::absolute(value);
+    if (name == "--state") config.state = std::filesystem::absolute(value);
+    if (name == "--cgroup-parent") config.cgroup_parent = value;
+    if (name == "--insecure-registry") config.insecure_registries.push_back(value);
+  }
+  flags.rest.assign(argv + at, argv + argc);
+  return flags;
+}
+
+// The row for the first one or two words, and how many of them it took.
+std::pair<const Command*, std::size_t> find_command(const Words& words) {
+  for (std::size_t count = std::min<std::size_t>(2, words.size()); count > 0; --count) {
+    const std::string name = count == 2 ? words[0] + " " + words[1] : words[0];
+    for (const Command& command : kCommands) {
+      if (command.name == name) return {&command, count};
+    }
+  }
+  return {nullptr, 0};
+}
+
+[[noreturn]] void throw_unknown_command(const Words& words) {
+  std::vector<std::string> known;
+  for (const Command& command : kCommands) known.emplace_back(command.name);
+  const std::string first = words[0];
+  const bool is_family =
+      first == "container" || first == "image" || first == "bundle" || first == "system";
+  const std::string shown = is_family && words.size() > 1 ? first + " " + words[1] : first;
+  std::string text = "'" + shown + "' is not a sampan command.";
+  if (const std::string near = nearest(shown, known); !near.empty())
+    text += " Did you mean '" + near + "'?";
+  throw UsageError(text + "\nSee 'sampan --help'.", 1);
+}
+
+int dispatch(int argc, char** argv) {
+  GlobalFlags flags = parse_globals(argc, argv);
+  if (flags.version) {
+    print(std::string("sampan version ") + kVersion + "\n");
+    return 0;
+  }
+  if (flags.help || flags.rest.empty()) {
+    print(usage());
+    return 0;
+  }
+  if (flags.globals.debug) {
+    base::set_trace_sink([](const base::TraceEvent& event) {
+      print_error("debug: " + std::string(event.room) + ": " + std::string(event.text));
+    });
+  }
+  flags.globals.config.pull_helper =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sampan-pull";
+  const auto [command, used] = find_command(flags.rest);
+  if (command == nullptr) throw_unknown_command(flags.rest);
+  flags.rest.erase(flags.rest.begin(), flags.rest.begin() + static_cast<std::ptrdiff_t>(used));
+  try {
+    return command->run(flags.globals, flags.rest);
+  } catch (const base::Error& error) {
+    print_error(std::string("sampan: ") + error.what());
+    return exit_code_of(error, command->failure);
+  }
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+int exit_code_of(const base::Error& error, int otherwise) {
+  if (error.kind() == base::ErrorKind::kCommandNotFound) return kNotFound;
+  if (error.kind() == base::ErrorKind::kCommandNotRunnable) return kNotRunnable;
+  return otherwise;
+}
+
+void print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) std::_Exit(errno == EPIPE ? 0 : 1);
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+void print_error(std::string_view text) {
+  const std::string line = std::string(text) + "\n";
+  const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
+  static_cast<void>(ignored);
+}
+
+int run_help(const Globals& globals, const Words& words) {
+  if (words.empty()) {
+    print(usage());
+    return 0;
+  }
+  const auto [command, used] = find_command(words);
+  if (command == nullptr) throw_unknown_command(words);
+  return command->run(globals, {"--help"});
+}
+
+int run_program(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "__monitor") return engine::run_monitor(argc, argv);
+  try {
+    return dispatch(argc, argv);
+  } catch (const HelpRequest& request) {
+    print(request.what());
+    return 0;
+  } catch (const UsageError& error) {
+    print_error(std::string("sampan: ") + error.what());
+    return error.exit_code();
+  } catch (const base::Error& error) {
+    print_error(std::string("sampan: ") + error.what());
+    return kEngineFailed;
+  } catch (const std::exception& error) {
+    print_error(std::string("sampan: internal error: ") + error.what());
+    return kEngineFailed;
+  }
+}
+
+}  // namespace cli

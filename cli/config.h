@@ -1,0 +1,15 @@
+// Config file: what dockerd's daemon.json says for docker, under docker's key names.
+#pragma once
+
+#include <string>
+
+#include "engine/engine.h"
+
+namespace cli {
+
+// /etc/sampan/config.json unless `path` says otherwise; a missing default file is no error. Keys:
+// data-root, exec-root, insecure-registries, cgroup-parent, bip. Throws kInvalid for malformed
+// JSON, unknown keys and wrong types.
+void apply_config_file(const std::string& path, engine::Config& config);
+
+}  // namespace cli

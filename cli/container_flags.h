@@ -1,0 +1,50 @@
+// ContainerFlags: the flags that `run` and `create` share, and how their text becomes
+// ContainerOptions.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/arguments.h"
+#include "engine/options.h"
+
+namespace cli {
+
+// The texts as given; flags() binds them, to_options() reads them. Lives as long as the flags do.
+class ContainerFlags {
+ public:
+  std::vector<Flag> flags();
+  // Reads env files, resolves bare -e names from the environment. Throws base::Error (kInvalid)
+  // with docker's words.
+  engine::ContainerOptions to_options(const std::vector<std::string>& image_and_command) const;
+
+  std::string cidfile, detach_keys = "ctrl-p,ctrl-q";
+  bool quiet = false;
+
+ private:
+  std::vector<Flag> identity_flags();
+  std::vector<Flag> resource_flags();
+  std::vector<Flag> isolation_flags();
+
+  engine::ContainerOptions options_;  // what needs no reading
+  std::optional<std::string> entrypoint_, stop_timeout_;
+  std::optional<int> oom_score_adj_;
+  std::string memory_, memory_swap_, memory_reservation_, shm_size_, cpus_, network_ = "bridge",
+                                                                            pull_ = "missing";
+  std::vector<std::string> env_, env_files_, volumes_, mounts_, tmpfs_, ports_, ulimits_, labels_,
+      label_files_, sysctls_, log_options_;
+};
+
+// The parts, each with docker's error words.
+engine::MountOption parse_volume(const std::string& text);             // -v
+engine::MountOption parse_mount(const std::string& text);              // --mount
+engine::MountOption parse_tmpfs(const std::string& text);              // --tmpfs
+std::vector<engine::PortOption> parse_ports(const std::string& text);  // -p, ranges expanded
+oci::Rlimit parse_ulimit(const std::string& text);                     // nofile=1024:2048
+std::int64_t parse_cpus(const std::string& text);                      // "1.5" in billionths
+// Lines of an env or label file; a bare NAME takes the caller's variable where it is set.
+std::vector<std::string> read_env_file(const std::string& path);
+std::vector<std::string> resolve_env(const std::vector<std::string>& entries);
+
+}  // namespace cli

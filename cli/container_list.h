@@ -1,0 +1,38 @@
+// What `ps` shows of a container: one row of docker's field names, and docker's filters.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/time.h"
+#include "engine/engine.h"
+
+namespace cli {
+
+enum class Truncation { kShort, kFull };
+
+nlohmann::json container_row(const engine::ContainerInfo& info, base::Nanoseconds now,
+                             Truncation truncation);
+std::string container_state(const engine::ContainerInfo& info);  // "running", "exited"
+std::string container_status(const engine::ContainerInfo& info,
+                             base::Nanoseconds now);             // "Up 5 seconds"
+std::string published_ports(const engine::ContainerInfo& info);  // "0.0.0.0:8080->80/tcp"
+std::string protocol_name(network::Protocol protocol);
+
+// KEY=VALUE as docker's --filter. Throws kInvalid for a key that `ps` does not know.
+class ContainerFilters {
+ public:
+  explicit ContainerFilters(const std::vector<std::string>& filters);
+  // Filters on status show stopped containers without -a.
+  bool wants_stopped() const;
+  std::vector<engine::ContainerInfo> apply(std::vector<engine::ContainerInfo> containers) const;
+
+ private:
+  bool matches(const engine::ContainerInfo& info) const;
+  std::vector<std::pair<std::string, std::string>> filters_;
+};
+
+}  // namespace cli

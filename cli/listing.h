@@ -1,0 +1,40 @@
+// Listing: rows printed as docker's list commands do: a table, JSON lines or a template.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "cli/template.h"
+
+namespace cli {
+
+// Rows are JSON objects with docker's field names; `headers` says what stands above each field in a
+// table.
+class Listing {
+ public:
+  using Headers = std::map<std::string, std::string>;
+
+  // `format`: empty or "table" (the default columns), "json", "table TEMPLATE" or "TEMPLATE".
+  Listing(const std::string& format, std::vector<std::string> default_fields, Headers headers);
+  Listing(Listing&&) noexcept;
+  ~Listing();
+
+  void add(const nlohmann::json& row, const Template::Methods& methods = {});
+  std::string render() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Columns separated by tabs, aligned as docker's: at least 10 wide, 3 apart; the last one is not
+// padded.
+std::string align_columns(const std::vector<std::string>& lines);
+
+// At most `limit` columns, the last one "…"; as docker truncates COMMAND.
+std::string ellipsis(const std::string& text, std::size_t limit);
+
+}  // namespace cli

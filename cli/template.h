@@ -1,0 +1,35 @@
+// Template: docker's --format: Go's text/template syntax over a JSON value.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace cli {
+
+struct TemplateNode;
+
+// Fields (.A.B), variables ($x), pipelines, if/else/with/range/end, comments, {{- trimming -}} and
+// the functions json join lower upper split title println print printf truncate pad len index eq ne
+// lt le gt ge not and or.
+class Template {
+ public:
+  // {{.Label "x"}} on a row: called with the argument.
+  using Methods = std::map<std::string, std::function<std::string(const std::string&)>>;
+
+  explicit Template(std::string_view text);  // throws kInvalid: "template parsing error: …"
+  Template(Template&&) noexcept;
+  ~Template();
+
+  // Throws kInvalid where a field or an argument does not fit.
+  std::string render(const nlohmann::json& value, const Methods& methods = {}) const;
+
+ private:
+  std::unique_ptr<TemplateNode> root_;
+};
+
+}  // namespace cli

@@ -1,0 +1,8 @@
+// Version: what `version` and `info` say of this build.
+#pragma once
+
+namespace cli {
+
+inline constexpr char kVersion[] = "0.1.0";
+
+}  // namespace cli
