@@ -4,12 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string_view>
 
 #include "oci/digest.h"
 #include "oci/manifest.h"
+#include "storage/unpack/layer_record.h"
+#include "storage/unpack/overlay_policy.h"
 
 namespace storage {
 
@@ -21,20 +22,26 @@ struct UnpackLimits {
 
 // Lives on one thread per layer; write() is called with the blob's bytes in order and may block
 // while the inflating and writing threads behind it catch up. Nothing outside `staging` is touched.
+// Takes about 4 MiB whatever the layer (zstd: and the stream's window).
 class LayerUnpacker {
  public:
-  // `staging`: an empty directory on the store's file system, owned by the caller.
+  // `staging`: an empty directory on the store's file system, owned by the caller, private to this
+  // process. It becomes the layer's root.
   LayerUnpacker(const std::filesystem::path& staging, const oci::Descriptor& blob,
-                const oci::DiffId& expected, const UnpackLimits& limits = {});
-  ~LayerUnpacker();
+                const oci::DiffId& expected, const UnpackLimits& limits = {},
+                const OverlayPolicy& policy = {});
+  ~LayerUnpacker();  // without finish(): ends the threads; what is in `staging` is the caller's
 
-  void write(std::string_view bytes);  // rethrows what failed behind it
+  // Rethrows what failed behind it. Bytes beyond the descriptor's size are kCorrupt.
+  void write(std::string_view bytes);
   struct Result {
     std::uint64_t tar_bytes = 0, disk_bytes = 0, entries = 0;
-    bool needs_lower =
-        false;  // implied parents or links to lower layers: fix_up_from_lower() must run
+    // What depends on lower layers. Not empty: keep it beside the layer, and ask find_fix_ups()
+    // wherever the layer is used.
+    LayerRecord record;
   };
   // The blob is complete: verifies size and both digests (kCorrupt), finishes directory metadata.
+  // Nothing is synced to disk.
   Result finish();
 
  private:

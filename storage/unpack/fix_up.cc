@@ -1,0 +1,164 @@
+#include "storage/unpack/fix_up.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "storage/unpack/layer_path.h"
+#include "storage/unpack/whiteout.h"
+
+namespace storage {
+namespace {
+
+constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+
+// One layer's directory of those that a merged directory is made of.
+struct Part {
+  std::size_t layer = 0;  // 0: the layer itself, 1: the topmost below it
+  base::UniqueFd fd;
+};
+using Parts = std::vector<Part>;
+
+bool is_opaque(int fd, const OverlayPolicy& policy) {
+  char value = 0;
+  return fgetxattr(fd, policy.opaque_xattr, &value, 1) == 1 && value == 'y';
+}
+
+std::optional<struct stat> find_entry(int dir_fd, const std::string& name) {
+  struct stat info = {};
+  if (fstatat(dir_fd, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return info;
+  if (errno == ENOENT) return std::nullopt;
+  base::throw_errno(base::printable(name));
+}
+
+// The parts of a child as overlayfs looks it up: from the top down, directories merge until
+// something that is none, a whiteout or an opaque directory ends it.
+Parts find_child_parts(const Parts& parts, const std::string& name, const OverlayPolicy& policy) {
+  Parts found;
+  for (const Part& part : parts) {
+    const auto info = find_entry(part.fd.get(), name);
+    if (!info) continue;
+    if (!S_ISDIR(info->st_mode)) break;
+    found.push_back({part.layer, base::open_at(part.fd.get(), name, kOpenDirectory)});
+    if (is_opaque(found.back().fd.get(), policy)) break;
+  }
+  return found;
+}
+
+// Looks directories up in a layer and what lies below. Paths that come sorted share their way.
+class MergedView {
+ public:
+  MergedView(const std::filesystem::path& layer, const std::vector<std::filesystem::path>& lower,
+             const OverlayPolicy& policy)
+      : policy_(policy) {
+    Parts roots;
+    roots.push_back({0, base::open_file(layer, kOpenDirectory)});
+    for (const auto& path : lower) {
+      roots.push_back({roots.size(), base::open_file(path, kOpenDirectory)});
+    }
+    way_.emplace_back(std::string(), std::move(roots));
+  }
+
+  // Valid until the next call.
+  const Parts& find(std::string_view path) {
+    std::size_t known = 1;  // steps of the last way that are the same
+    const LayerPath components = parse_layer_path(path);
+    while (known < way_.size() && known <= components.size() &&
+           way_[known].first == components[known - 1]) {
+      ++known;
+    }
+    way_.resize(known);
+    for (std::size_t i = known - 1; i < components.size(); ++i) {
+      const std::string name(components[i]);
+      way_.emplace_back(name, find_child_parts(way_.back().second, name, policy_));
+    }
+    return way_.back().second;
+  }
+
+  const Parts& roots() const { return way_.front().second; }
+
+ private:
+  const OverlayPolicy& policy_;
+  std::vector<std::pair<std::string, Parts>> way_;
+};
+
+bool has_implied_attributes(const Attributes& attributes) {
+  const Attributes implied;
+  return attributes.mode == implied.mode && attributes.uid == implied.uid &&
+         attributes.gid == implied.gid && attributes.xattrs.empty();
+}
+
+void find_directory(MergedView& view, const std::string& path, const OverlayPolicy& policy,
+                    FixUps& fix_ups) {
+  for (const Part& part : view.find(path)) {
+    if (part.layer == 0) continue;
+    Attributes attributes = read_attributes(part.fd.get(), policy);
+    if (!has_implied_attributes(attributes)) {
+      fix_ups.directories.push_back({path, std::move(attributes)});
+    }
+    return;
+  }
+}
+
+void find_link(MergedView& view, const LayerRecord::Link& link, FixUps& fix_ups) {
+  const LayerPath target = parse_layer_path(link.target);
+  const std::string name(target.back());
+  for (const Part& part : view.find(join({target.begin(), target.end() - 1}))) {
+    const auto info = find_entry(part.fd.get(), name);
+    if (!info) continue;
+    if (S_ISDIR(info->st_mode) || is_whiteout(*info)) break;
+    fix_ups.links.push_back({link.path, base::open_at(part.fd.get(), ".", kOpenDirectory), name});
+    return;
+  }
+  throw base::Error(base::ErrorKind::kInvalid, base::printable(link.path) + ": hard link to " +
+                                                   base::printable(link.target) +
+                                                   ", which is neither in this layer nor below it");
+}
+
+// What an opaque root means, said in words that overlayfs knows.
+void hide_roots(const MergedView& view, FixUps& fix_ups) {
+  const int own = view.roots().front().fd.get();
+  std::set<std::string> names;
+  for (const Part& part : view.roots()) {
+    if (part.layer == 0) continue;
+    for_each_name(part.fd.get(), [&](const std::string& name) {
+      const auto info = find_entry(part.fd.get(), name);
+      if (info && !is_whiteout(*info)) names.insert(name);
+      return true;
+    });
+  }
+  for (const std::string& name : names) {
+    const auto info = find_entry(own, name);
+    if (!info) {
+      fix_ups.whiteouts.push_back(name);
+    } else if (S_ISDIR(info->st_mode)) {
+      fix_ups.opaque.push_back(name);
+    }
+  }
+}
+
+}  // namespace
+
+FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& record,
+                    const std::vector<std::filesystem::path>& lower, const OverlayPolicy& policy) {
+  FixUps fix_ups;
+  MergedView view(layer, lower, policy);
+  std::vector<std::string> implied = record.implied;
+  std::sort(implied.begin(), implied.end());
+  for (const std::string& path : implied) find_directory(view, path, policy, fix_ups);
+  for (const LayerRecord::Link& link : record.links) find_link(view, link, fix_ups);
+  if (record.root_opaque) hide_roots(view, fix_ups);
+  return fix_ups;
+}
+
+}  // namespace storage

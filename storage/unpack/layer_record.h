@@ -1,0 +1,34 @@
+// LayerRecord: what a layer's directory can't know by itself because it depends on the layers
+// below; kept beside it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace storage {
+
+struct LayerRecord {
+  // Directories that exist only because something below them has an entry; "" is the root. In the
+  // directory of the layer they are root's with mode 0755; over another layer they take its
+  // directory's attributes.
+  std::vector<std::string> implied;
+  // Hard links to files that are not in this layer.
+  struct Link {
+    std::string path, target;
+    friend bool operator==(const Link&, const Link&) = default;
+  };
+  std::vector<Link> links;
+  // The root hides everything below: overlayfs looks for no such mark on the root of a layer.
+  bool root_opaque = false;
+
+  bool empty() const { return implied.empty() && links.empty() && !root_opaque; }
+  friend bool operator==(const LayerRecord&, const LayerRecord&) = default;
+};
+
+// Fields ended by NUL, which no path contains: "sampan-layer-1", then "D" path, "L" path target,
+// "O".
+std::string render_record(const LayerRecord& record);
+LayerRecord parse_record(std::string_view text);  // throws kCorrupt
+
+}  // namespace storage

@@ -1,0 +1,298 @@
+#include "storage/unpack/layer_unpacker.h"
+
+#include <algorithm>
+#include <exception>
+#include <fcntl.h>
+#include <mutex>
+#include <new>
+#include <span>
+#include <string>
+#include <sys/stat.h>
+#include <system_error>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+#include "storage/unpack/block_queue.h"
+#include "storage/unpack/file_writers.h"
+#include "storage/unpack/inflater.h"
+#include "storage/unpack/tar_reader.h"
+#include "storage/unpack/tree_writer.h"
+
+namespace storage {
+namespace {
+
+constexpr std::size_t kBlocks = 4, kBlockBytes = 256U << 10U;
+constexpr unsigned kWriters = 2;
+constexpr std::uint64_t kRatioFloor = 1ULL << 30U;
+// After damage was found the rest of a blob is still hashed where it is this short: "wrong digest"
+// says more than what the damage looked like to a decoder.
+constexpr std::uint64_t kWorthHashing = 16U << 20U;
+
+[[noreturn]] void throw_corrupt(const std::string& text) {
+  throw base::Error(base::ErrorKind::kCorrupt, text);
+}
+
+// Ends a thread whose neighbour has failed; never leaves this file.
+struct Stopped {};
+
+// The inflating thread's end of the tar's queue: hashes and counts what goes by.
+class TarOutput : public InflateOutput {
+ public:
+  TarOutput(BlockQueue& queue, const UnpackLimits& limits) : queue_(queue), limits_(limits) {}
+
+  std::span<char> space() override {
+    if (filled_ == block_.size()) flush();
+    if (block_.empty()) {
+      block_ = queue_.reserve();
+      if (block_.empty()) throw Stopped();
+    }
+    return block_.subspan(filled_);
+  }
+
+  void produce(std::size_t size) override {
+    filled_ += size;
+    total_ += size;
+    if (total_ > limits_.layer_bytes) {
+      throw base::Error(base::ErrorKind::kInvalid,
+                        "layer is larger than " + std::to_string(limits_.layer_bytes) + " bytes");
+    }
+    if (total_ > kRatioFloor && total_ / limits_.ratio > consumed_) {
+      throw base::Error(
+          base::ErrorKind::kInvalid,
+          "layer inflates to more than " + std::to_string(limits_.ratio) + " times its size");
+    }
+  }
+
+  void flush() {
+    if (filled_ == 0) return;
+    hasher_.update({block_.data(), filled_});
+    queue_.commit(filled_);
+    block_ = {};
+    filled_ = 0;
+  }
+
+  void consume(std::size_t size) { consumed_ += size; }  // before it is inflated
+  std::uint64_t total() const { return total_; }
+  std::string finish_hash() { return hasher_.finish(); }
+
+ private:
+  BlockQueue& queue_;
+  const UnpackLimits& limits_;
+  base::Sha256Hasher hasher_;
+  std::span<char> block_;
+  std::size_t filled_ = 0;
+  std::uint64_t total_ = 0, consumed_ = 0;
+};
+
+base::UniqueFd open_tree(const std::filesystem::path& staging) {
+  base::UniqueFd fd = base::open_file(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  // New files take their group from a setgid directory; ours must be our own (see attributes.h).
+  base::check(fchown(fd.get(), geteuid(), getegid()), "chown");
+  base::check(fchmod(fd.get(), 0700), "chmod");
+  return fd;
+}
+
+}  // namespace
+
+struct LayerUnpacker::State {
+  State(const std::filesystem::path& staging, const oci::Descriptor& descriptor,
+        const oci::DiffId& diff_id, const UnpackLimits& unpack_limits,
+        const OverlayPolicy& overlay_policy)
+      : blob(descriptor),
+        expected(diff_id),
+        limits(unpack_limits),
+        policy(overlay_policy),
+        tree(open_tree(staging)),
+        writers(kWriters, [this](std::exception_ptr error) { fail(std::move(error)); }),
+        inflating([this] { guard([this] { inflate(); }); }),
+        parsing([this] { guard([this] { parse(); }); }) {}
+
+  ~State() {
+    stop();
+    join();
+  }
+
+  template <class Body>
+  void guard(Body body) {
+    try {
+      body();
+    } catch (const Stopped&) {
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  }
+
+  void fail(std::exception_ptr error) {
+    {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::move(error);
+    }
+    stop();
+  }
+
+  std::exception_ptr find_failure() {
+    const std::lock_guard lock(mutex);
+    return failure;
+  }
+
+  void stop() {
+    compressed.abort();
+    tar.abort();
+  }
+
+  void join() {
+    if (inflating.joinable()) inflating.join();
+    if (parsing.joinable()) parsing.join();
+  }
+
+  void inflate() {
+    TarOutput output(tar, limits);
+    Inflater inflater;
+    for (;;) {
+      const std::string_view input = compressed.front();
+      if (input.empty()) break;
+      output.consume(input.size());
+      inflater.write(input, output);
+      compressed.pop();
+    }
+    if (compressed.is_aborted()) throw Stopped();
+    inflater.finish(output);
+    output.flush();
+    diff_hex = output.finish_hash();
+    result.tar_bytes = output.total();
+    tar.close();
+  }
+
+  void parse() {
+    bool holds_block = false;
+    TarReader reader(
+        [&]() -> std::string_view {
+          if (std::exchange(holds_block, true)) tar.pop();
+          const std::string_view bytes = tar.front();
+          if (bytes.empty() && tar.is_aborted()) throw Stopped();
+          holds_block = !bytes.empty();
+          return bytes;
+        },
+        policy);
+    TreeWriter writer(std::move(tree), writers, policy);
+    while (const TarEntry* entry = reader.next()) {
+      if (++result.entries > limits.entries) {
+        throw base::Error(base::ErrorKind::kInvalid,
+                          "layer has more than " + std::to_string(limits.entries) + " entries");
+      }
+      writer.add(*entry, reader);
+    }
+    // What stands behind the end of the archive belongs to the DiffID, too.
+    if (holds_block) tar.pop();
+    while (!tar.front().empty()) tar.pop();
+    if (tar.is_aborted()) throw Stopped();
+    writers.finish();
+    if (find_failure()) throw Stopped();
+    result.record = writer.finish();
+    result.disk_bytes = writer.disk_bytes();
+  }
+
+  // The caller's thread.
+  void send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      if (block.empty()) block = compressed.reserve();
+      if (block.empty()) return;  // aborted: write() tells why
+      const std::size_t count = std::min(bytes.size(), block.size() - filled);
+      std::copy_n(bytes.data(), count, block.data() + filled);
+      filled += count;
+      bytes.remove_prefix(count);
+      if (filled == block.size()) flush();
+    }
+  }
+
+  void flush() {
+    compressed.commit(std::exchange(filled, 0));
+    block = {};
+  }
+
+  const oci::Descriptor blob;
+  const oci::DiffId expected;
+  const UnpackLimits limits;
+  const OverlayPolicy policy;
+
+  base::Sha256Hasher blob_hasher;
+  std::uint64_t received = 0;
+  std::span<char> block;  // being filled
+  std::size_t filled = 0;
+
+  std::mutex mutex;
+  std::exception_ptr failure;  // the first one
+  Result result;               // the threads' until they are joined
+  std::string diff_hex;
+  base::UniqueFd tree;
+
+  BlockQueue compressed{kBlocks, kBlockBytes}, tar{kBlocks, kBlockBytes};
+  FileWriters writers;
+  std::thread inflating, parsing;  // last: everything they use is there
+};
+
+LayerUnpacker::LayerUnpacker(const std::filesystem::path& staging, const oci::Descriptor& blob,
+                             const oci::DiffId& expected, const UnpackLimits& limits,
+                             const OverlayPolicy& policy)
+    : state_(std::make_unique<State>(staging, blob, expected, limits, policy)) {}
+
+LayerUnpacker::~LayerUnpacker() = default;
+
+namespace {
+
+// Whether the bytes, rather than this machine, are at fault.
+bool is_bad_input(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const base::Error& error) {
+    return error.kind() == base::ErrorKind::kCorrupt || error.kind() == base::ErrorKind::kInvalid;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+void LayerUnpacker::write(std::string_view bytes) {
+  State& state = *state_;
+  if (bytes.size() > state.blob.size - state.received) {
+    throw_corrupt("longer than the " + std::to_string(state.blob.size) +
+                  " bytes that its manifest says");
+  }
+  state.received += bytes.size();
+  state.blob_hasher.update(bytes);
+  if (const std::exception_ptr failure = state.find_failure()) {
+    if (!is_bad_input(failure) || state.blob.size - state.received > kWorthHashing) {
+      std::rethrow_exception(failure);
+    }
+    return;
+  }
+  state.send(bytes);
+}
+
+LayerUnpacker::Result LayerUnpacker::finish() {
+  State& state = *state_;
+  if (state.received != state.blob.size) {
+    throw_corrupt("ended after " + std::to_string(state.received) + " of " +
+                  std::to_string(state.blob.size) + " bytes");
+  }
+  if (state.filled > 0) state.flush();
+  state.compressed.close();
+  state.join();
+  const std::string hex = state.blob_hasher.finish();
+  if (hex != state.blob.digest.hex()) {
+    throw_corrupt("digest mismatch: expected " + state.blob.digest.str() + ", got sha256:" + hex);
+  }
+  if (state.failure) std::rethrow_exception(state.failure);
+  if (state.diff_hex != state.expected.hex()) {
+    throw_corrupt("uncompressed digest mismatch: expected " + state.expected.str() +
+                  ", got sha256:" + state.diff_hex);
+  }
+  return std::move(state.result);
+}
+
+}  // namespace storage

@@ -1,0 +1,227 @@
+#include "storage/unpack/tree_writer.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "base/trace.h"
+#include "storage/unpack/whiteout.h"
+
+namespace storage {
+namespace {
+
+constexpr std::uint64_t kBlockBytes = 4096;
+constexpr std::size_t kMaxDeferredBytes = 64U << 20U;
+
+[[noreturn]] void throw_invalid(const std::string& text) {
+  throw base::Error(base::ErrorKind::kInvalid, text);
+}
+
+bool is_zero(const timespec& time) { return time.tv_sec == 0 && time.tv_nsec == 0; }
+
+}  // namespace
+
+TreeWriter::TreeWriter(base::UniqueFd root, FileWriters& writers, const OverlayPolicy& policy)
+    : tree_(std::move(root)), writers_(writers), policy_(policy) {}
+
+void TreeWriter::add(const TarEntry& entry, TarReader& reader) {
+  base::while_doing(base::printable(entry.path), [&] {
+    const LayerPath path = parse_layer_path(entry.path);
+    DirNode& root = tree_.root();
+    if (is_zero(root.implied_time)) root.implied_time = entry.attributes.mtime;
+    if (path.empty()) {
+      add_root(entry);
+    } else if (is_below_whiteout_name(path)) {
+      base::trace("storage", "entry below a whiteout's name ignored");
+    } else {
+      add_entry(path, entry, reader);
+    }
+  });
+}
+
+// The type of an entry whose name is a whiteout does not matter: directories were seen, too.
+void TreeWriter::add_entry(const LayerPath& path, const TarEntry& entry, TarReader& reader) {
+  const LayerPath above(path.begin(), path.end() - 1);
+  const EntryName name = classify_name(path.back());
+  switch (name.kind) {
+    case EntryName::Kind::kIgnored:
+      return;
+    case EntryName::Kind::kOpaque:
+      if (DirNode* node = find_directory(above, Purpose::kOpaque, entry.attributes.mtime)) {
+        node->opaque = true;
+      }
+      return;
+    case EntryName::Kind::kWhiteout:
+      if (DirNode* node = find_directory(above, Purpose::kWhiteout, entry.attributes.mtime)) {
+        add_whiteout(*node, std::string(name.name));
+      }
+      return;
+    case EntryName::Kind::kPlain:
+      break;
+  }
+  DirNode& parent = *find_directory(above, Purpose::kEntry, entry.attributes.mtime);
+  const std::string base_name(name.name);
+  switch (entry.type) {
+    case TarEntry::Type::kFile:
+      return add_file(parent, base_name, entry, reader);
+    case TarEntry::Type::kDirectory:
+      return add_directory(parent, base_name, entry);
+    case TarEntry::Type::kSymlink:
+      return add_symlink(parent, base_name, entry);
+    case TarEntry::Type::kHardLink:
+      return add_hard_link(parent, base_name, entry);
+    case TarEntry::Type::kCharDevice:
+    case TarEntry::Type::kBlockDevice:
+    case TarEntry::Type::kFifo:
+      return add_device(parent, base_name, entry);
+  }
+}
+
+void TreeWriter::add_root(const TarEntry& entry) {
+  // A link here would move the whole layer elsewhere (CVE-2021-29136).
+  if (entry.type != TarEntry::Type::kDirectory) throw_invalid("the root is not a directory");
+  tree_.root().attributes = entry.attributes;
+}
+
+void TreeWriter::clear(DirNode& parent, const std::string& name) {
+  const int fd = tree_.fd_of(parent);
+  if (DirNode* child = DirTree::find_child(parent, name)) {
+    base::remove_tree("/proc/self/fd/" + std::to_string(fd) + "/" + name);
+    tree_.remove(*child);
+    return;
+  }
+  base::check(unlinkat(fd, name.c_str(), 0), "replace");
+}
+
+// Runs `create`, which must not replace anything, and clears the name where it is taken.
+template <class Create>
+int TreeWriter::create(DirNode& parent, const std::string& name, Create create) {
+  int result = create(tree_.fd_of(parent), name.c_str());
+  if (result < 0 && errno == EEXIST) {
+    clear(parent, name);
+    result = create(tree_.fd_of(parent), name.c_str());
+  }
+  return base::check(result, "create");
+}
+
+void TreeWriter::add_file(DirNode& parent, const std::string& name, const TarEntry& entry,
+                          TarReader& reader) {
+  base::UniqueFd file(create(parent, name, [](int fd, const char* text) {
+    return openat(fd, text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  }));
+  writers_.begin(std::move(file));
+  std::uint64_t stored = 0;
+  while (const auto piece = reader.read()) {
+    writers_.write(piece->offset, piece->bytes);
+    stored += piece->bytes.size();
+  }
+  writers_.end(entry.size, entry.attributes);
+  disk_bytes_ += (stored + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+}
+
+DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
+                                    const timespec& time) {
+  DirNode& node = tree_.add(parent, name);  // first: it knows the limits
+  base::check(mkdirat(tree_.fd_of(parent), name.c_str(), 0700), "create directory");
+  node.implied_time = time;
+  disk_bytes_ += kBlockBytes;
+  return node;
+}
+
+void TreeWriter::add_directory(DirNode& parent, const std::string& name, const TarEntry& entry) {
+  DirNode* node = DirTree::find_child(parent, name);
+  if (node == nullptr) {
+    bool was_whiteout = false;
+    struct stat info = {};
+    if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+      was_whiteout = is_whiteout(info);
+      clear(parent, name);
+    }
+    node = &make_directory(parent, name, entry.attributes.mtime);
+    node->opaque = was_whiteout;  // deleted below, made anew here: nothing may shine through
+  }
+  node->attributes = entry.attributes;
+}
+
+void TreeWriter::add_device(DirNode& parent, const std::string& name, const TarEntry& entry) {
+  const bool is_char = entry.type == TarEntry::Type::kCharDevice;
+  if (is_char && entry.device_major == 0 && entry.device_minor == 0) {
+    base::trace("storage", "device 0/0 ignored: on disk it would delete what lies below");
+    return;
+  }
+  const mode_t type = is_char                                      ? S_IFCHR
+                      : entry.type == TarEntry::Type::kBlockDevice ? S_IFBLK
+                                                                   : S_IFIFO;
+  const dev_t device = makedev(entry.device_major, entry.device_minor);
+  create(parent, name, [&](int fd, const char* text) {
+    return mknodat(fd, text, type | 0600U, type == S_IFIFO ? 0 : device);
+  });
+  apply_attributes_at(tree_.fd_of(parent), name, type, entry.attributes);
+}
+
+void TreeWriter::add_symlink(DirNode& parent, const std::string& name, const TarEntry& entry) {
+  create(parent, name,
+         [&](int fd, const char* text) { return symlinkat(entry.link_target.c_str(), fd, text); });
+  apply_attributes_at(tree_.fd_of(parent), name, S_IFLNK, entry.attributes);
+}
+
+// The link's own attributes are those of its target, which has them from its own entry.
+void TreeWriter::add_hard_link(DirNode& parent, const std::string& name, const TarEntry& entry) {
+  const LayerPath target = parse_layer_path(entry.link_target);
+  if (target.empty()) throw_invalid("hard link to a directory");
+  const std::string target_name(target.back());
+  DirNode* from = find_directory({target.begin(), target.end() - 1}, Purpose::kLookup, {});
+  // Before anything is unlinked: the target must not be what makes room.
+  if (from == &parent && target_name == name) throw_invalid("hard link to itself");
+  DirNode* replaced = DirTree::find_child(parent, name);
+  if (from != nullptr && replaced != nullptr && from->is_below(*replaced)) {
+    throw_invalid("hard link would replace the directory of its target");
+  }
+  struct stat info = {};
+  if (from == nullptr ||
+      fstatat(tree_.fd_of(*from), target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return defer_link(parent, name, target);
+  }
+  if (S_ISDIR(info.st_mode)) throw_invalid("hard link to a directory");
+  if (is_whiteout(info)) throw_invalid("hard link to a file that this layer deletes");
+  create(parent, name, [&](int fd, const char* text) {
+    return linkat(tree_.fd_of(*from), target_name.c_str(), fd, text, 0);
+  });
+}
+
+void TreeWriter::defer_link(DirNode& parent, const std::string& name, const LayerPath& target) {
+  struct stat info = {};
+  if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+    clear(parent, name);
+  }
+  const std::string above = parent.path();
+  const std::string path = above.empty() ? name : above + "/" + name;
+  const auto [link, is_new] = deferred_.insert_or_assign(path, join(target));
+  if (is_new) deferred_bytes_ += path.size() + link->second.size() + 128;
+  if (deferred_bytes_ > kMaxDeferredBytes) throw_invalid("too many hard links to missing files");
+}
+
+// A whiteout hides lower layers only, wherever it stands in its own: what this layer has under that
+// name stays.
+void TreeWriter::add_whiteout(DirNode& parent, const std::string& name) {
+  DirNode* const child = DirTree::find_child(parent, name);
+  if (child != nullptr) {
+    if (!holds_only_whiteouts(*child)) {
+      child->opaque = true;
+      return;
+    }
+    clear(parent, name);
+  }
+  const int fd = tree_.fd_of(parent);
+  if (mknodat(fd, name.c_str(), S_IFCHR, makedev(0, 0)) != 0 && errno != EEXIST) {
+    base::throw_errno("create whiteout");
+  }
+}
+
+}  // namespace storage
