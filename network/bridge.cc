@@ -41,7 +41,7 @@ void check_config(const BridgeConfig& config) {
 int load_link_index(const Netlink& socket, const std::string& name) {
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof request.ifr_name - 1));
-  base::check(ioctl(socket.fd(), SIOCGIFINDEX, &request), "find bridge " + name);
+  base::check(ioctl(socket.fd(), SIOCGIFINDEX, &request), "find link " + name);
   return request.ifr_ifindex;
 }
 
@@ -89,7 +89,8 @@ void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd)
   route.apply(veth_steps(config, endpoint, bridge_index, netns_fd));
   const InsideNetwork inside(netns_fd);
   apply_setting(container_setting(endpoint));
-  Netlink(Netlink::Bus::kRoute).apply(container_steps(config, endpoint));
+  Netlink far(Netlink::Bus::kRoute);
+  far.apply(container_steps(config, endpoint, load_link_index(far, endpoint.interface_name)));
 }
 
 void bring_up_loopback(int netns_fd) {

@@ -44,7 +44,7 @@ Step address_step(std::string text, int index, Ipv4 address, const Ipv4Subnet& s
   return {std::move(text), message.finish()};
 }
 
-Step default_route_step(Ipv4 gateway, const std::string& interface_name) {
+Step default_route_step(Ipv4 gateway, const std::string& interface_name, int link_index) {
   rtmsg header{};
   header.rtm_family = AF_INET;
   header.rtm_table = RT_TABLE_MAIN;
@@ -52,7 +52,7 @@ Step default_route_step(Ipv4 gateway, const std::string& interface_name) {
   header.rtm_scope = RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
   Message message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, header);
-  message.address(RTA_GATEWAY, gateway).u32(RTA_OIF, kContainerLinkIndex);
+  message.address(RTA_GATEWAY, gateway).u32(RTA_OIF, static_cast<std::uint32_t>(link_index));
   return {"in the container: default route via " + gateway.str() + " dev " + interface_name,
           message.finish()};
 }
@@ -61,7 +61,7 @@ Step default_route_step(Ipv4 gateway, const std::string& interface_name) {
 // would wait for an RCU grace period. It can't be made up: its peer does not exist yet.
 void put_peer(Message& message, const BridgeConfig& config, const Endpoint& endpoint,
               int netns_fd) {
-  const ifinfomsg peer = link_header(kContainerLinkIndex, 0, 0);
+  const ifinfomsg peer = link_header(0, 0, 0);
   message.nest_after(VETH_INFO_PEER, bytes_of(peer), [&](Message& inner) {
     inner.text(IFLA_IFNAME, endpoint.interface_name)
         .bytes(IFLA_ADDRESS, endpoint.mac)
@@ -162,13 +162,14 @@ std::vector<Step> veth_steps(const BridgeConfig& config, const Endpoint& endpoin
 
 Step loopback_step() { return link_up_step("in the container: lo up", kLoopbackIndex); }
 
-std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint) {
+std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint,
+                                  int link_index) {
   const std::string& name = endpoint.interface_name;
-  return {loopback_step(), link_up_step("in the container: " + name + " up", kContainerLinkIndex),
+  return {loopback_step(), link_up_step("in the container: " + name + " up", link_index),
           address_step("in the container: address " + endpoint.address.str() + "/" +
                            std::to_string(config.subnet.prefix) + " on " + name,
-                       kContainerLinkIndex, endpoint.address, config.subnet),
-          default_route_step(config.gateway, name)};
+                       link_index, endpoint.address, config.subnet),
+          default_route_step(config.gateway, name, link_index)};
 }
 
 Bytes find_link_request(std::string_view name) {

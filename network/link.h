@@ -10,10 +10,6 @@
 
 namespace network {
 
-// The container's end gets this index, so that everything about it can be said in the one sendmsg
-// that follows, without asking. Low numbers may belong to the fallback tunnels that some kernels
-// put into every new namespace (net.core.fb_tunnels_only_for_init_net).
-constexpr int kContainerLinkIndex = 100;
 constexpr int kLoopbackIndex = 1;  // LOOPBACK_IFINDEX of the kernel, in every namespace
 
 std::string host_link_name(const Endpoint& endpoint);  // throws kInvalid
@@ -27,7 +23,8 @@ Step delete_bridge_step(const BridgeConfig& config);
 std::vector<Step> veth_steps(const BridgeConfig& config, const Endpoint& endpoint, int bridge_index,
                              int netns_fd);
 // Inside the container: lo up, eth0 up, address, default route.
-std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint);
+std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint,
+                                  int link_index);
 Step loopback_step();
 
 Bytes find_link_request(std::string_view name);

@@ -12,6 +12,7 @@
 #include <libnftnl/common.h>
 
 #include "base/error.h"
+#include "network/background_close.h"
 
 namespace network {
 namespace {
@@ -76,11 +77,16 @@ void throw_refusal(std::span<const Step> steps, const Netlink::Refusal& refusal)
   base::throw_errno(what, refusal.error);
 }
 
-void Netlink::Closer::operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+void Netlink::Closer::operator()(mnl_socket* socket) const {
+  std::optional<BackgroundClose> background;
+  if (bus == Bus::kNetfilter) background.emplace(mnl_socket_get_fd(socket));
+  mnl_socket_close(socket);
+}
 
 Netlink::Netlink(Bus bus)
     : socket_(
-          mnl_socket_open2(bus == Bus::kRoute ? NETLINK_ROUTE : NETLINK_NETFILTER, SOCK_CLOEXEC)) {
+          mnl_socket_open2(bus == Bus::kRoute ? NETLINK_ROUTE : NETLINK_NETFILTER, SOCK_CLOEXEC),
+          Closer{bus}) {
   if (!socket_) base::throw_errno("open netlink socket");
   base::check(mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID), "bind netlink socket");
   set_option(socket_.get(), NETLINK_EXT_ACK);

@@ -61,6 +61,7 @@ class Netlink {
 
  private:
   struct Closer {
+    Bus bus = Bus::kRoute;
     void operator()(mnl_socket* socket) const;
   };
 

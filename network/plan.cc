@@ -68,7 +68,9 @@ NetworkPlan plan_endpoint(const BridgeConfig& config, const Endpoint& endpoint) 
       .message.clear();  // the bridge's index and the namespace's descriptor are yet to come
   move_all(plan.endpoint, std::move(veth));
   plan.endpoint.push_back(container_setting(endpoint).step());
-  move_all(plan.endpoint, container_steps(config, endpoint));
+  std::vector<Step> inside = container_steps(config, endpoint, 0);
+  for (auto step = inside.begin() + 1; step != inside.end(); ++step) step->message.clear();
+  move_all(plan.endpoint, std::move(inside));
   plan.ports = publish_steps(config, endpoint);
   return plan;
 }
