@@ -46,11 +46,14 @@ bool JsonValue::is_array() const { return node_ != nullptr && node_->is_array();
 bool JsonValue::is_empty() const { return !exists() || (node_->is_structured() && node_->empty()); }
 
 JsonValue JsonValue::operator[](std::string_view key) const {
-  if (!exists()) return {*root_, nullptr, nullptr, key};
+  if (node_ == nullptr) return {*root_, nullptr, parent_, key_ + "." + std::string(key)};
+  if (node_->is_null()) return {*root_, nullptr, node_, std::string(key)};
   if (!node_->is_object()) fail_type("an object");
   const auto& object = node_->get_ref<const json::object_t&>();
-  const auto member = object.find(key);
-  return {*root_, member == object.end() ? nullptr : &member->second, node_, key};
+  if (const auto member = object.find(key); member != object.end()) {
+    return {*root_, &member->second, nullptr, {}};
+  }
+  return {*root_, nullptr, node_, std::string(key)};
 }
 
 bool JsonValue::contains(std::string_view key) const { return (*this)[key].node_ != nullptr; }
@@ -72,7 +75,7 @@ std::vector<std::pair<std::string, JsonValue>> JsonValue::members() const {
   if (!node_->is_object()) fail_type("an object");
   list.reserve(node_->size());
   for (const auto& [key, member] : node_->get_ref<const json::object_t&>()) {
-    list.emplace_back(key, JsonValue(*root_, &member, node_, key));
+    list.emplace_back(key, JsonValue(*root_, &member, nullptr, {}));
   }
   return list;
 }
@@ -129,8 +132,8 @@ void JsonValue::read(std::map<std::string, std::string>& out) const {
 
 std::string JsonValue::path() const {
   if (node_ != nullptr) return json_path_of(*root_, *node_);
-  std::string path = parent_ == nullptr ? "" : json_path_of(*root_, *parent_);
-  return path + (path.empty() ? "" : ".") + std::string(key_);
+  const std::string above = json_path_of(*root_, *parent_);
+  return above + (above.empty() ? "" : ".") + key_;
 }
 
 void JsonValue::fail(std::string_view reason) const {

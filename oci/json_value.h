@@ -76,16 +76,16 @@ class JsonValue {
  private:
   friend class JsonDocument;
   JsonValue(const nlohmann::json& root, const nlohmann::json* node, const nlohmann::json* parent,
-            std::string_view key)
-      : root_(&root), node_(node), parent_(parent), key_(key) {}
+            std::string key)
+      : root_(&root), node_(node), parent_(parent), key_(std::move(key)) {}
   std::int64_t signed_integer(std::int64_t lowest, std::int64_t highest) const;
   std::uint64_t unsigned_integer(std::uint64_t highest) const;
   [[noreturn]] void fail_type(std::string_view wanted) const;
 
   const nlohmann::json* root_;
   const nlohmann::json* node_;    // null: absent
-  const nlohmann::json* parent_;  // of an absent member; null where that is absent too
-  std::string_view key_;          // of an absent member
+  const nlohmann::json* parent_;  // of an absent value: the nearest place above it that is there
+  std::string key_;               // of an absent value: the way to it from there
 };
 
 class JsonDocument {
