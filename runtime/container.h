@@ -43,7 +43,8 @@ struct CreateOptions {
   int preserve_fds = 0;       // descriptors 3 .. 2+n are passed on
   int console_socket =
       -1;  // a connected socket that gets the pty's master (sampan-oci); else Created::console
-  int detached_session_fd = -1;
+  fs::path cache_dir;            // for compiled seccomp filters; empty: compiled each time
+  bool die_with_parent = false;  // SIGKILL to the first process when the caller ends
   // Called in the parent while the child waits for its network: lends a descriptor of the new
   // network namespace. May throw. Not called where the spec has no new network namespace.
   std::function<void(pid_t pid, int netns_fd)> configure_network;
@@ -70,9 +71,11 @@ struct Created {
   base::UniqueFd pidfd;
   base::UniqueFd console;  // the pty's master where the spec asks for a terminal and no
                            // console_socket was given
-  base::UniqueFd gate;     // opaque: what start() releases
-  base::UniqueFd report;   // opaque: tells start() whether execve worked
+  base::UniqueFd gate;     // opaque: what start() releases and hears from; none with exec_fifo
   std::vector<std::string> cgroup_paths;
+  std::string program;  // args[0]
+  fs::path state_dir;
+  oci::Hooks hooks;  // those that start() runs
 };
 
 // Builds everything and stops right before execve. The first process is a child of the caller. On
@@ -80,7 +83,8 @@ struct Created {
 // the executable. The caller must be single-threaded.
 Created create(const oci::RuntimeSpec& spec, const CreateOptions& options);
 
-// Lets the program run: returns after a successful execve; throws as create() does where it failed.
+// Lets the program run: returns after a successful execve; throws as create() does where it failed,
+// with the process reaped and the rest left for remove().
 void start(Created& created);
 
 // For containers of other processes, by state_dir. load_state throws kNotFound.
@@ -111,6 +115,7 @@ struct ExecOptions {
   int preserve_fds = 0;
   int console_socket = -1;
   bool ignore_paused = false;
+  fs::path cache_dir;  // as in CreateOptions
 };
 struct Executed {
   base::ProcessId process;
@@ -125,6 +130,11 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
 
 // The pids of the container's processes in the host's numbering, from its cgroup.
 std::vector<pid_t> list_processes(const fs::path& state_dir);
+
+// Executes ourselves again, once, from a read-only view of our binary, so that nothing in a
+// container can write to it through /proc/<pid>/exe (CVE-2019-5736). For programs that call
+// create() or exec() themselves, first thing in main. Where the kernel refuses, goes on as it is.
+void protect_self(char** argv);
 
 // The complete plan as `--explain` prints it, one step a line; does nothing.
 std::string explain(const oci::RuntimeSpec& spec, const CreateOptions& options);

@@ -1,0 +1,74 @@
+// ChildState: what the steps of a child hand on to each other, and its system calls.
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/child_plan.h"
+
+namespace runtime {
+
+struct ChildState {
+  const ChildPlan* plan = nullptr;
+  int root_fd = -1;      // the container's root directory, until and after the pivot
+  int null_fd = -1;      // the host's /dev/null, O_PATH
+  int empty_fd = -1;     // the read-only tmpfs that masks directories
+  int proc_fd = -1;      // a procfs of our own that is mounted nowhere
+  int terminal_fd = -1;  // the pty's other end
+  int report_fd = -1;
+  int shared_fds[kSharedSlots] = {};
+  bool working_dir_pending = false;
+  bool listening = false;         // the file system context below has words for us
+  const char* program = nullptr;  // what kFindProgram chose
+  uint32_t detail_size = 0;
+  char detail[sizeof(Report::detail)] = {};
+};
+
+// Why not libc's wrappers: some of them coordinate threads or allocate, and all that this one can
+// do is visible here. errno is this process's own: the memory is a copy.
+template <class... Arguments>
+inline long call(long number, Arguments... arguments) noexcept {
+  return ::syscall(number, arguments...);
+}
+
+inline int open_in(int dir_fd, const char* path, uint64_t flags, uint64_t resolve) noexcept {
+  open_how how = {};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = resolve;
+  for (int attempt = 0;; ++attempt) {  // EAGAIN: a rename raced with ".."; see openat2(2)
+    const long fd = call(SYS_openat2, dir_fd, path, &how, sizeof how);
+    if (fd >= 0 || errno != EAGAIN || attempt == 128) return static_cast<int>(fd);
+  }
+}
+
+inline void close_fd(int fd) noexcept {
+  const int saved = errno;
+  if (fd >= 0) call(SYS_close, fd);
+  errno = saved;
+}
+
+inline int fail(int error) noexcept {
+  errno = error;
+  return -1;
+}
+
+// The steps by file. 0, or -1 with errno.
+int run_mount_step(ChildState& child, const Op& op) noexcept;     // child_mounts.cc
+int run_device_step(ChildState& child, const Op& op) noexcept;    // child_devices.cc
+int run_identity_step(ChildState& child, const Op& op) noexcept;  // child_identity.cc
+
+// An O_PATH descriptor of `path` as seen from the container's root, made where it is missing:
+// a directory, or an empty file where `directory` is false. A dangling symbolic link is followed
+// inside the root and what it names is made.
+int open_target(const ChildState& child, const char* path, bool directory, uint64_t flags) noexcept;
+int attach(int mount_fd, int target_fd) noexcept;
+int open_dev(const ChildState& child) noexcept;  // the container's /dev, never through a link
+
+// Sends a report, with a descriptor where fd is not -1.
+int send_report(ChildState& child, const Report& report, int fd) noexcept;
+
+}  // namespace runtime

@@ -1,0 +1,282 @@
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/setup.h"
+#include "runtime/state.h"
+
+namespace runtime {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::UniqueFd;
+
+void check_options(const CreateOptions& options) {
+  const std::string& id = options.id;
+  const bool plain = std::all_of(id.begin(), id.end(), [](unsigned char letter) {
+    return std::isalnum(letter) != 0 || letter == '_' || letter == '+' || letter == '.' ||
+           letter == '-';
+  });
+  if (id.empty() || id.size() > 1024 || !plain || id == "." || id == "..") {
+    throw Error(ErrorKind::kInvalid, "container id \"" + id + "\": only [A-Za-z0-9_+.-]+");
+  }
+  if (!options.bundle.is_absolute() || !options.state_dir.is_absolute()) {
+    throw Error(ErrorKind::kInvalid, "the bundle and the state directory need absolute paths");
+  }
+}
+
+std::string cgroups_path_of(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  if (!spec.linux_.cgroups_path.empty()) return spec.linux_.cgroups_path;
+  const std::string parent = options.cgroup_parent.empty() ? "/sampan" : options.cgroup_parent;
+  return parent + "/" + options.id;
+}
+
+// Everything that is worked out before anything is done.
+struct Design {
+  CgroupPlan cgroups;
+  std::optional<SeccompProgram> filter;
+  Plan plan;
+};
+
+Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  check_options(options);
+  const CgroupHost cgroup_host = detect_cgroups();
+  Design design;
+  design.cgroups = plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, cgroup_host);
+  design.filter = load_filter(spec, options.cache_dir);
+  design.plan = plan_create(spec, options, design.cgroups,
+                            design.filter ? &*design.filter : nullptr, detect_host(cgroup_host));
+  return design;
+}
+
+Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
+                    const CgroupPlan& cgroups) {
+  Record record;
+  record.state = {.id = options.id,
+                  .status = Status::kCreating,
+                  .bundle = options.bundle,
+                  .created = base::format_rfc3339(base::now()),
+                  .cgroup_paths = cgroups.directories,
+                  .annotations = spec.annotations,
+                  .oci_version = spec.oci_version};
+  record.has_user_namespace = has_namespace(spec, oci::NamespaceType::kUser);
+  record.has_time_namespace = has_namespace(spec, oci::NamespaceType::kTime);
+  record.program = spec.process->args.front();
+  record.hooks = spec.hooks;
+  return record;
+}
+
+// Opened for both directions: so neither end waits for the other to come, and a byte that `start`
+// wrote stays even if it has gone before the child reads.
+UniqueFd make_fifo(const fs::path& path, int preserve_fds) {
+  base::check(mkfifo(path.c_str(), 0600), path.string());
+  UniqueFd fd = base::open_file(path, O_RDWR);
+  if (fd.get() < 3 + preserve_fds) {
+    fd.reset(base::check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3 + preserve_fds), "fcntl"));
+  }
+  return fd;
+}
+
+// Builds one container; what it has made is undone unless it gets to the end.
+class Creation {
+ public:
+  Creation(const oci::RuntimeSpec& spec, const CreateOptions& options, Design design)
+      : spec_(spec), options_(options), design_(std::move(design)) {}
+  Creation(const Creation&) = delete;
+  Creation& operator=(const Creation&) = delete;
+  ~Creation() {
+    if (!finished_) undo();
+  }
+
+  Created run() {
+    for (const std::string& decision : design_.plan.decisions) base::trace("runtime", decision);
+    open_state();
+    {
+      const base::TraceStep step("runtime", "make cgroups");
+      cgroups_ = apply_cgroups(design_.cgroups);
+      has_cgroups_ = true;
+    }
+    start_child();
+    serve_child();
+    trace_steps(design_.plan, *child_);
+    record_.state.status = Status::kCreated;
+    save_record(options_.state_dir, record_);
+    finished_ = true;
+    return result();
+  }
+
+ private:
+  void open_state() {
+    base::make_dirs(options_.state_dir.parent_path(), 0711);
+    if (mkdir(options_.state_dir.c_str(), 0711) != 0 && errno != EEXIST) {
+      base::throw_errno(options_.state_dir.string());
+    }
+    record_ = first_record(spec_, options_, design_.cgroups);
+    create_record(options_.state_dir, record_);  // names the cgroups before they are there
+    has_record_ = true;
+  }
+
+  void start_child() {
+    UniqueFd gate;
+    UniqueFd report;
+    if (options_.exec_fifo) {
+      gate = make_fifo(options_.state_dir / kGateFifo, options_.preserve_fds);
+      report = make_fifo(options_.state_dir / kReportFifo, options_.preserve_fds);
+    }
+    const base::TraceStep step("runtime", "clone");
+    child_.emplace(launch(design_.plan, {.stdio = options_.stdio,
+                                         .preserve_fds = options_.preserve_fds,
+                                         .cgroups = &cgroups_,
+                                         .gate_fd = gate.get(),
+                                         .start_report_fd = report.get()}));
+    const auto identity = base::find_process(child_->pid);
+    if (!identity) base::throw_errno("find the container's process", ESRCH);
+    record_.state.init = *identity;
+  }
+
+  // While the child mounts, the network and the id mappings are made here.
+  void serve_child() {
+    try {
+      set_up_from_outside();
+    } catch (const Error&) {
+      // A child that is gone makes everything about it fail: its own words come first.
+      if (!base::has_exited(child_->pidfd.get())) throw;
+      hear_until_ready();
+      throw;
+    }
+    hear_until_ready();
+  }
+
+  void set_up_from_outside() {
+    if (has_new_namespace(spec_, oci::NamespaceType::kUser)) write_mappings(spec_, child_->pid);
+    if (spec_.process->oom_score_adj) {
+      write_oom_score(child_->pid, *spec_.process->oom_score_adj);
+    }
+    if (options_.configure_network && has_new_namespace(spec_, oci::NamespaceType::kNetwork)) {
+      const base::TraceStep step("runtime", "configure the network");
+      const UniqueFd network =
+          base::open_file("/proc/" + std::to_string(child_->pid) + "/ns/net", O_RDONLY);
+      options_.configure_network(child_->pid, network.get());
+    }
+  }
+
+  void hear_until_ready() {
+    for (;;) {
+      auto heard = hear(child_->control.get());
+      if (!heard) throw_unexpected_end();
+      switch (heard->report.kind) {
+        case ReportKind::kReady:
+          return;
+        case ReportKind::kTerminal:
+          take_console(std::move(heard->fd));
+          break;
+        case ReportKind::kSync:
+          synchronise(static_cast<SyncPoint>(heard->report.error));
+          break;
+        case ReportKind::kFailed:
+          throw step_failure(heard->report, design_.plan.steps.at(heard->report.step));
+        case ReportKind::kProcess:
+          break;
+      }
+    }
+  }
+
+  void synchronise(SyncPoint point) {
+    if (point == SyncPoint::kHooks) {
+      hooks_ran_ = true;
+      run_hooks(spec_.hooks.prestart, "prestart", record_.state);
+      run_hooks(spec_.hooks.create_runtime, "createRuntime", record_.state);
+      run_hooks_inside(spec_.hooks.create_container, "createContainer", record_,
+                       child_->pidfd.get());
+    }
+    if (!answer(child_->control.get())) throw_unexpected_end();
+  }
+
+  void take_console(UniqueFd master) {
+    if (options_.console_socket >= 0) {
+      send_console(options_.console_socket, master.get());
+    } else {
+      console_ = std::move(master);
+    }
+  }
+
+  // No word from the child: something else ended it.
+  [[noreturn]] void throw_unexpected_end() {
+    int status = 0;
+    const pid_t pid = child_->pid;
+    waitpid(pid, &status, 0);
+    reaped_ = true;
+    const bool oom = count_oom_kills(cgroups_.paths) > 0;
+    throw Error(ErrorKind::kSystem,
+                "the container's process ended while it was set up" +
+                    (oom                   ? std::string(": out of memory, the limit is too low")
+                     : WIFSIGNALED(status) ? ": signal " + std::to_string(WTERMSIG(status))
+                                           : std::string()));
+  }
+
+  Created result() {
+    Created created;
+    created.init = record_.state.init;
+    created.pidfd = std::move(child_->pidfd);
+    created.console = std::move(console_);
+    if (!options_.exec_fifo) created.gate = std::move(child_->control);
+    created.cgroup_paths = cgroups_.paths;
+    created.program = record_.program;
+    created.state_dir = options_.state_dir;
+    created.hooks = spec_.hooks;
+    return created;
+  }
+
+  void undo() noexcept {
+    if (child_ && !reaped_) end_child(child_->pid, child_->pidfd.get());
+    try {
+      if (has_cgroups_) {
+        signal_cgroups(cgroups_.paths, SIGKILL);
+        remove_cgroups(cgroups_.paths);
+      }
+    } catch (const Error& error) {
+      base::trace("runtime", error.what());  // remove() tries again: the record names them
+      return;
+    }
+    if (hooks_ran_) {
+      record_.state.status = Status::kStopped;
+      run_late_hooks(spec_.hooks.poststop, "poststop", record_.state);
+    }
+    if (has_record_) base::remove_tree_quietly(options_.state_dir);
+  }
+
+  const oci::RuntimeSpec& spec_;
+  const CreateOptions& options_;
+  Design design_;
+  Record record_;
+  Cgroups cgroups_;
+  std::optional<Launched> child_;
+  UniqueFd console_;
+  bool has_record_ = false, has_cgroups_ = false, reaped_ = false, hooks_ran_ = false,
+       finished_ = false;
+};
+
+}  // namespace
+
+Created create(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  const base::TraceStep step("runtime", "create");
+  return Creation(spec, options, design(spec, options)).run();
+}
+
+std::string explain(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  const Design plans = design(spec, options);
+  return render(plans.cgroups) + render(plans.plan);
+}
+
+}  // namespace runtime

@@ -1,0 +1,115 @@
+#include <cerrno>
+#include <sys/wait.h>
+
+#include "base/error.h"
+#include "base/trace.h"
+#include "runtime/launch.h"
+#include "runtime/setup.h"
+#include "runtime/state.h"
+
+namespace runtime {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::UniqueFd;
+
+void check_state(const fs::path& state_dir, const Record& record, const ExecOptions& options) {
+  const Status status = current_status(state_dir, record);
+  if (status == Status::kRunning || (status == Status::kPaused && options.ignore_paused)) return;
+  throw Error(ErrorKind::kConflict,
+              "container \"" + record.state.id + "\" is " + status_name(status) + ", not running");
+}
+
+// The helper that joins the container and gives birth to the process there; see kEnterPidNamespace.
+class Execution {
+ public:
+  Execution(const Plan& plan, const LaunchInputs& inputs, int console_socket)
+      : plan_(plan), console_socket_(console_socket), helper_(launch(plan, inputs)) {}
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+  ~Execution() {
+    end_child(helper_.pid, helper_.pidfd.get());
+    if (process_ > 0 && !finished_) {
+      kill(process_, SIGKILL);
+      waitpid(process_, nullptr, 0);
+    }
+  }
+
+  Executed run() {
+    while (auto heard = hear(helper_.control.get())) {
+      switch (heard->report.kind) {
+        case ReportKind::kFailed:
+          // A process that was born may say so before its helper has told its pid.
+          failure_ = step_failure(heard->report, plan_.steps.at(heard->report.step));
+          break;
+        case ReportKind::kTerminal:
+          take_console(std::move(heard->fd));
+          break;
+        case ReportKind::kProcess:
+          process_ = heard->report.error;
+          break;
+        default:
+          break;
+      }
+    }
+    if (failure_) throw Error(*failure_);
+    trace_steps(plan_, helper_);
+    return result();
+  }
+
+ private:
+  void take_console(UniqueFd master) {
+    if (console_socket_ >= 0) {
+      send_console(console_socket_, master.get());
+    } else {
+      console_ = std::move(master);
+    }
+  }
+
+  Executed result() {
+    const auto identity =
+        process_ > 0 ? base::find_process(process_) : std::optional<base::ProcessId>();
+    auto pidfd = identity ? base::open_process(*identity) : std::optional<UniqueFd>();
+    if (!pidfd) {
+      throw Error(ErrorKind::kSystem, "the process ended while it entered the container");
+    }
+    finished_ = true;
+    return {.process = *identity, .pidfd = std::move(*pidfd), .console = std::move(console_)};
+  }
+
+  const Plan& plan_;
+  int console_socket_;
+  Launched helper_;
+  UniqueFd console_;
+  std::optional<Error> failure_;
+  pid_t process_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace
+
+Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci::Process& process,
+              const ExecOptions& options) {
+  const base::TraceStep step("runtime", "exec");
+  const Record record = load_record(state_dir);
+  check_state(state_dir, record, options);
+  const auto init = base::open_process(record.state.init);
+  if (!init) throw Error(ErrorKind::kConflict, "container \"" + record.state.id + "\" has ended");
+  const CgroupJoin cgroups = open_cgroups(record.state.cgroup_paths, record.state.init.pid);
+  const auto filter = load_filter(spec, options.cache_dir);
+  ExecTarget target{.has_user_namespace = record.has_user_namespace,
+                    .has_time_namespace = record.has_time_namespace};
+  if (!cgroups.task_fds.empty()) target.task_files = record.state.cgroup_paths;
+  const Plan plan = plan_exec(spec, process, target, options, filter ? &*filter : nullptr,
+                              detect_host(detect_cgroups()));
+  return Execution(plan,
+                   {.stdio = options.stdio,
+                    .preserve_fds = options.preserve_fds,
+                    .cgroups = &cgroups,
+                    .container_pidfd = init->get()},
+                   options.console_socket)
+      .run();
+}
+
+}  // namespace runtime

@@ -1,0 +1,239 @@
+#include "runtime/launch.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <utility>
+
+#include "base/files.h"
+#include "base/trace.h"
+#include "runtime/child.h"
+
+namespace runtime {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::UniqueFd;
+
+// The plan as the child reads it. Points into `plan`, which must stay where it is.
+struct LoweredPlan {
+  std::vector<Op> ops;
+  std::vector<std::vector<const char*>> words;
+  std::vector<const char*> argv, envp;
+  std::vector<UniqueFd> namespaces;
+};
+
+std::vector<const char*> pointers_to(const std::vector<std::string>& strings) {
+  std::vector<const char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& string : strings) pointers.push_back(string.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+// A namespace file of the wanted type; a path of the spec may name anything.
+UniqueFd open_namespace(const std::string& path, std::uint64_t flag) {
+  return base::while_doing("linux.namespaces", [&] {
+    UniqueFd fd = base::open_file(path, O_RDONLY | O_NONBLOCK);
+    const int type = ioctl(fd.get(), NS_GET_NSTYPE);
+    if (type < 0 || static_cast<std::uint64_t>(type) != flag) {
+      throw Error(ErrorKind::kInvalid, path + ": not a namespace of that type");
+    }
+    return fd;
+  });
+}
+
+int descriptor_for(const Step& step, const LaunchInputs& inputs, std::size_t& task,
+                   LoweredPlan& lowered) {
+  if (step.kind == StepKind::kJoinCgroup) return inputs.cgroups->task_fds.at(task++).get();
+  if (step.kind != StepKind::kSetNamespace) return step.fd;
+  if (step.target.empty()) return inputs.container_pidfd;
+  lowered.namespaces.push_back(open_namespace(step.target, step.flags));
+  return lowered.namespaces.back().get();
+}
+
+LoweredPlan lower(const Plan& plan, const LaunchInputs& inputs) {
+  LoweredPlan lowered;
+  lowered.ops.reserve(plan.steps.size());
+  lowered.words.reserve(plan.steps.size());
+  std::size_t task = 0;
+  for (const Step& step : plan.steps) {
+    Op& op = lowered.ops.emplace_back();
+    static_cast<StepNumbers&>(op) = step;
+    op.kind = step.kind;
+    op.fd = descriptor_for(step, inputs, task, lowered);
+    op.source = text_or_null(step.source);
+    op.target = text_or_null(step.target);
+    op.type = text_or_null(step.type);
+    op.data = step.data.data();
+    op.data_size = step.data.size();
+    lowered.words.push_back(pointers_to(step.words));
+    op.words = lowered.words.back().data();
+  }
+  lowered.argv = pointers_to(plan.argv);
+  lowered.envp = pointers_to(plan.envp);
+  return lowered;
+}
+
+// Both ends above the descriptors that the container gets.
+std::pair<UniqueFd, UniqueFd> make_control(int preserve_fds) {
+  int ends[2] = {-1, -1};
+  base::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  if (ours.get() < 3 + preserve_fds) {
+    ours.reset(base::check(fcntl(ours.get(), F_DUPFD_CLOEXEC, 3 + preserve_fds), "fcntl"));
+  }
+  if (theirs.get() < 3 + preserve_fds) {
+    theirs.reset(base::check(fcntl(theirs.get(), F_DUPFD_CLOEXEC, 3 + preserve_fds), "fcntl"));
+  }
+  return {std::move(ours), std::move(theirs)};
+}
+
+// Children are born into another pid namespace while this lives; we stay in ours. See setns(2).
+class PidNamespaceOfChildren {
+ public:
+  explicit PidNamespaceOfChildren(const std::string& path) {
+    if (path.empty()) return;
+    own_ = base::open_file("/proc/self/ns/pid", O_RDONLY);
+    const UniqueFd theirs = open_namespace(path, CLONE_NEWPID);
+    base::check(setns_of(theirs.get()), "join pid namespace " + path);
+  }
+  PidNamespaceOfChildren(const PidNamespaceOfChildren&) = delete;
+  PidNamespaceOfChildren& operator=(const PidNamespaceOfChildren&) = delete;
+  ~PidNamespaceOfChildren() {
+    if (own_) setns_of(own_.get());
+  }
+
+ private:
+  static int setns_of(int fd) {
+    return static_cast<int>(syscall(SYS_setns, fd, static_cast<int>(CLONE_NEWPID)));
+  }
+  UniqueFd own_;
+};
+
+Launched::Timings make_timings(std::size_t count) {
+  Launched::Timings timings;
+  if (!base::is_tracing()) return timings;
+  void* const memory = mmap(nullptr, count * sizeof(std::uint64_t), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return timings;
+  timings.values = static_cast<std::uint64_t*>(memory);
+  timings.count = count;
+  return timings;
+}
+
+// A copy of this process that runs the plan: our handlers must not run in it, so signals wait.
+pid_t clone_child(const ChildPlan& child_plan, std::uint64_t flags, int cgroup_fd, int& pidfd) {
+  clone_args arguments = {};
+  arguments.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  if (cgroup_fd >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup_fd);
+  }
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid == 0) run_child(child_plan);
+  const int error = errno;
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) base::throw_errno("clone", error);
+  return static_cast<pid_t>(pid);
+}
+
+}  // namespace
+
+Launched::Timings::Timings(Timings&& other) noexcept
+    : values(std::exchange(other.values, nullptr)), count(std::exchange(other.count, 0)) {}
+
+Launched::Timings::~Timings() {
+  if (values != nullptr) munmap(values, count * sizeof(std::uint64_t));
+}
+
+Launched launch(const Plan& plan, const LaunchInputs& inputs) {
+  const LoweredPlan lowered = lower(plan, inputs);
+  auto [ours, theirs] = make_control(inputs.preserve_fds);
+  Launched child{.timings = make_timings(plan.steps.size())};
+  const ChildPlan child_plan = {
+      .ops = lowered.ops.data(),
+      .count = static_cast<std::uint32_t>(lowered.ops.size()),
+      .control_fd = theirs.get(),
+      .gate_fd = inputs.gate_fd,
+      .start_report_fd = inputs.start_report_fd,
+      .stdio = {inputs.stdio.in, inputs.stdio.out, inputs.stdio.err},
+      .preserved = inputs.preserve_fds,
+      .argv = lowered.argv.data(),
+      .envp = lowered.envp.data(),
+      .timings = child.timings.values,
+  };
+  int pidfd = -1;
+  {
+    const PidNamespaceOfChildren born_there(plan.pid_namespace);
+    const int cgroup_fd = inputs.cgroups != nullptr ? inputs.cgroups->clone_into.get() : -1;
+    child.pid = clone_child(child_plan, plan.clone_flags, cgroup_fd, pidfd);
+  }
+  child.pidfd.reset(pidfd);
+  child.control = std::move(ours);
+  return child;
+}
+
+std::optional<Heard> hear(int control_fd) {
+  Heard heard;
+  iovec part = {.iov_base = &heard.report, .iov_len = sizeof heard.report};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t size = 0;
+  do {
+    size = recvmsg(control_fd, &message, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0 && errno == ECONNRESET) return std::nullopt;
+  base::check(size, "hear from the container's process");
+  if (size == 0) return std::nullopt;
+  if (const cmsghdr* header = CMSG_FIRSTHDR(&message);
+      header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    heard.fd.reset(fd);
+  }
+  return heard;
+}
+
+bool answer(int control_fd) { return send(control_fd, "g", 1, MSG_NOSIGNAL) == 1; }
+
+void end_child(pid_t pid, int pidfd) noexcept {
+  syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+void trace_steps(const Plan& plan, const Launched& child) {
+  if (!base::is_tracing()) return;
+  for (std::size_t i = 0; i < child.timings.count; ++i) {
+    if (child.timings.values[i] == 0) continue;
+    const std::string text = "step " + std::to_string(i + 1) + ", " + describe(plan.steps[i]);
+    base::emit_trace({.room = "runtime",
+                      .text = text,
+                      .duration = static_cast<base::Nanoseconds>(child.timings.values[i])});
+  }
+}
+
+}  // namespace runtime

@@ -1,0 +1,135 @@
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/trace.h"
+#include "runtime/cgroup.h"
+#include "runtime/hooks.h"
+#include "runtime/state.h"
+
+namespace runtime {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::UniqueFd;
+
+constexpr int kKillPatience = 10'000;  // milliseconds
+
+Error wrong_state(const Record& record, Status status, const char* wanted) {
+  return {ErrorKind::kConflict,
+          "container \"" + record.state.id + "\" is " + status_name(status) + ", not " + wanted};
+}
+
+void require(const fs::path& state_dir, const Record& record, Status wanted) {
+  const Status status = current_status(state_dir, record);
+  if (status != wanted) throw wrong_state(record, status, status_name(wanted).c_str());
+}
+
+// Every process of the container. The first one's death takes the others of a pid namespace along.
+void kill_everything(const Record& record) {
+  if (const auto process = base::open_process(record.state.init)) {
+    base::send_signal(process->get(), SIGKILL);
+    signal_cgroups(record.state.cgroup_paths, SIGKILL);
+    if (!base::wait_for_exit(process->get(), kKillPatience)) {
+      throw Error(ErrorKind::kUnavailable,
+                  "container \"" + record.state.id + "\": its first process does not end");
+    }
+  } else {
+    signal_cgroups(record.state.cgroup_paths, SIGKILL);
+  }
+}
+
+}  // namespace
+
+State load_state(const fs::path& state_dir) {
+  Record record = load_record(state_dir);
+  record.state.status = current_status(state_dir, record);
+  return std::move(record.state);
+}
+
+void kill_container(const fs::path& state_dir, int signal, KillScope scope) {
+  const Record record = load_record(state_dir);
+  const Status status = current_status(state_dir, record);
+  if (scope == KillScope::kAll && !record.state.cgroup_paths.empty()) {
+    signal_cgroups(record.state.cgroup_paths, signal);
+    return;
+  }
+  const auto process = base::open_process(record.state.init);
+  if (status == Status::kStopped || !process || !base::send_signal(process->get(), signal)) {
+    throw wrong_state(record, Status::kStopped, "running");
+  }
+  // A frozen process would only die once it is thawed.
+  if (status == Status::kPaused && signal == SIGKILL) thaw_cgroups(record.state.cgroup_paths);
+}
+
+void pause(const fs::path& state_dir) {
+  const Record record = load_record(state_dir);
+  require(state_dir, record, Status::kRunning);
+  freeze_cgroups(record.state.cgroup_paths);
+}
+
+void resume(const fs::path& state_dir) {
+  const Record record = load_record(state_dir);
+  require(state_dir, record, Status::kPaused);
+  thaw_cgroups(record.state.cgroup_paths);
+}
+
+void remove(const fs::path& state_dir, RemoveMode mode) {
+  const base::TraceStep step("runtime", "remove");
+  std::optional<Record> record = find_record(state_dir);
+  if (!record) {
+    if (mode == RemoveMode::kForced) return base::remove_tree(state_dir);
+    throw Error(ErrorKind::kNotFound,
+                "container \"" + state_dir.filename().string() + "\" does not exist", ENOENT);
+  }
+  const Status status = current_status(state_dir, *record);
+  if (mode == RemoveMode::kStoppedOnly && status != Status::kStopped) {
+    throw wrong_state(*record, status, "stopped");
+  }
+  if (status != Status::kStopped) kill_everything(*record);
+  try {
+    remove_cgroups(record->state.cgroup_paths);
+  } catch (const Error& error) {
+    // Without a pid namespace of its own a container leaves processes behind.
+    base::trace("runtime", error.what());
+    kill_everything(*record);
+    remove_cgroups(record->state.cgroup_paths);
+  }
+  record->state.status = Status::kStopped;
+  run_late_hooks(record->hooks.poststop, "poststop", record->state);
+  base::remove_tree(state_dir);
+}
+
+OomState read_oom(const std::vector<std::string>& cgroup_paths) {
+  return {.killed = count_oom_kills(cgroup_paths) > 0};
+}
+
+void update(const fs::path& state_dir, const oci::Resources& resources) {
+  const Record record = load_record(state_dir);
+  if (current_status(state_dir, record) == Status::kStopped) {
+    throw wrong_state(record, Status::kStopped, "running");
+  }
+  update_cgroups(record.state.cgroup_paths, resources);
+}
+
+std::vector<pid_t> list_processes(const fs::path& state_dir) {
+  return list_pids(load_record(state_dir).state.cgroup_paths);
+}
+
+void protect_self(char** argv) {
+  const UniqueFd self(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+  struct statvfs info = {};
+  if (!self || fstatvfs(self.get(), &info) != 0 || (info.f_flag & ST_RDONLY) != 0) return;
+  const UniqueFd clone = base::open_self_read_only();
+  if (fstatvfs(clone.get(), &info) != 0 || (info.f_flag & ST_RDONLY) == 0) return;
+  syscall(SYS_execveat, clone.get(), "", argv, environ, AT_EMPTY_PATH);
+}
+
+}  // namespace runtime

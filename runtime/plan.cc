@@ -1,0 +1,240 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include "base/error.h"
+
+namespace runtime {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using oci::NamespaceType;
+
+constexpr std::uint64_t kNewTime = 0x80;  // CLONE_NEWTIME, only in newer headers
+
+std::uint64_t clone_flag(NamespaceType type) {
+  switch (type) {
+    case NamespaceType::kMount:
+      return CLONE_NEWNS;
+    case NamespaceType::kPid:
+      return CLONE_NEWPID;
+    case NamespaceType::kNetwork:
+      return CLONE_NEWNET;
+    case NamespaceType::kIpc:
+      return CLONE_NEWIPC;
+    case NamespaceType::kUts:
+      return CLONE_NEWUTS;
+    case NamespaceType::kUser:
+      return CLONE_NEWUSER;
+    case NamespaceType::kCgroup:
+      return CLONE_NEWCGROUP;
+    case NamespaceType::kTime:
+      return kNewTime;
+  }
+  return 0;
+}
+
+Step& add(Plan& plan, StepKind kind) {
+  plan.steps.push_back(Step{.kind = kind});
+  return plan.steps.back();
+}
+
+void add_sync(Plan& plan, SyncPoint point) {
+  add(plan, StepKind::kSync).number = static_cast<std::uint64_t>(point);
+}
+
+void plan_cgroup_joins(const std::vector<std::string>& task_files, Plan& plan) {
+  for (const std::string& file : task_files) {
+    Step& step = add(plan, StepKind::kJoinCgroup);
+    step.target = file;
+  }
+}
+
+// A user namespace first: the others are then joined with the rights that it gives.
+void plan_namespaces(const oci::RuntimeSpec& spec, Plan& plan) {
+  std::vector<oci::Namespace> namespaces = spec.linux_.namespaces;
+  std::stable_partition(namespaces.begin(), namespaces.end(), [](const oci::Namespace& each) {
+    return each.type == NamespaceType::kUser;
+  });
+  std::uint64_t seen = 0;
+  for (const oci::Namespace& each : namespaces) {
+    const std::uint64_t flag = clone_flag(each.type);
+    if ((seen & flag) != 0)
+      throw Error(ErrorKind::kInvalid, "linux.namespaces: one is there twice");
+    seen |= flag;
+    if (each.path.empty()) {
+      // A cgroup namespace shows the group that its maker is in at that moment: made once inside.
+      if (each.type != NamespaceType::kCgroup) plan.clone_flags |= flag;
+    } else if (each.type == NamespaceType::kPid) {
+      plan.pid_namespace = each.path;
+    } else if (each.type == NamespaceType::kMount) {
+      throw Error(ErrorKind::kUnsupported, "linux.namespaces: a mount namespace by path");
+    } else {
+      Step& step = add(plan, StepKind::kSetNamespace);
+      step.target = each.path;
+      step.flags = flag;
+    }
+  }
+  if ((plan.clone_flags & CLONE_NEWNS) == 0) {
+    throw Error(ErrorKind::kInvalid, "linux.namespaces: the container needs a mount namespace");
+  }
+}
+
+void plan_user_namespace(const oci::RuntimeSpec& spec, Plan& plan) {
+  if (!has_namespace(spec, NamespaceType::kUser)) return;
+  if (has_new_namespace(spec, NamespaceType::kUser)) {
+    if (spec.linux_.uid_mappings.empty() || spec.linux_.gid_mappings.empty()) {
+      throw Error(ErrorKind::kInvalid, "linux.uidMappings: a user namespace needs mappings");
+    }
+    add_sync(plan, SyncPoint::kMappings);
+  }
+  add(plan, StepKind::kNamespaceRoot);
+}
+
+bool has_network_sysctl(const oci::RuntimeSpec& spec) {
+  return std::any_of(spec.linux_.sysctl.begin(), spec.linux_.sysctl.end(),
+                     [](const auto& entry) { return entry.first.starts_with("net"); });
+}
+
+void plan_names(const oci::RuntimeSpec& spec, Plan& plan) {
+  const auto add_name = [&](StepKind kind, const std::string& name, const char* field) {
+    if (name.empty()) return;
+    if (!has_namespace(spec, NamespaceType::kUts)) {
+      throw Error(ErrorKind::kInvalid, std::string(field) + ": the UTS namespace is the host's");
+    }
+    add(plan, kind).source = name;
+  };
+  add_name(StepKind::kHostname, spec.hostname, "hostname");
+  add_name(StepKind::kDomainname, spec.domainname, "domainname");
+}
+
+void check_spec(const oci::RuntimeSpec& spec) {
+  if (!spec.process) throw Error(ErrorKind::kInvalid, "process: missing");
+  if (!spec.linux_.mount_label.empty()) {
+    throw Error(ErrorKind::kUnsupported, "linux.mountLabel: this build has no SELinux");
+  }
+}
+
+void plan_root_propagation(const oci::RuntimeSpec& spec, Plan& plan) {
+  const std::string& word = spec.linux_.rootfs_propagation;
+  if (word.empty()) return;
+  const Propagation propagation = find_propagation(word);
+  if (propagation.type == 0) {
+    throw Error(ErrorKind::kInvalid, "linux.rootfsPropagation \"" + word + "\"");
+  }
+  Step& step = add(plan, StepKind::kPropagation);
+  step.target.push_back('/');
+  step.propagation = propagation.type;
+  if (propagation.recursive) step.flags = kRecursive;
+}
+
+}  // namespace
+
+bool has_namespace(const oci::RuntimeSpec& spec, NamespaceType type) {
+  const auto& all = spec.linux_.namespaces;
+  return std::any_of(all.begin(), all.end(), [&](const auto& each) { return each.type == type; });
+}
+
+bool has_new_namespace(const oci::RuntimeSpec& spec, NamespaceType type) {
+  const auto& all = spec.linux_.namespaces;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const auto& each) { return each.type == type && each.path.empty(); });
+}
+
+HostFacts detect_host(const CgroupHost& cgroups) {
+  HostFacts facts;
+  utsname names = {};
+  base::check(uname(&names), "uname");
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(names.release, "%d.%d", &major, &minor) == 2) {
+    facts.overlay_takes_single_layers = major > 6 || (major == 6 && minor >= 8);
+  }
+  facts.held_capabilities = held_capabilities();
+  facts.may_raise_limits = ((facts.held_capabilities >> CAP_SYS_RESOURCE) & 1U) != 0;
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    rlimit limit = {};
+    base::check(prlimit(0, static_cast<__rlimit_resource>(resource), nullptr, &limit), "prlimit");
+    facts.hard_limits.push_back(limit.rlim_max);
+  }
+  facts.cgroup_layout = cgroups.layout;
+  facts.cgroup_v1 = cgroups.v1;
+  return facts;
+}
+
+// The order is the point of this function; README.md gives the reasons.
+Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
+                 const CgroupPlan& cgroups, const SeccompProgram* filter, const HostFacts& host) {
+  check_spec(spec);
+  Plan plan;
+  const ProcessContext context = {.filter = filter,
+                                  .host = &host,
+                                  .preserve_fds = options.preserve_fds,
+                                  .die_with_parent = options.die_with_parent};
+  plan_cgroup_joins(cgroups.task_files, plan);
+  plan_namespaces(spec, plan);
+  plan_user_namespace(spec, plan);
+  if (has_new_namespace(spec, NamespaceType::kCgroup) &&
+      host.cgroup_layout != CgroupLayout::kNone) {
+    add(plan, StepKind::kUnshare).flags = CLONE_NEWCGROUP;
+  }
+  add(plan, StepKind::kSession);
+  plan_mounts(spec, options, cgroups, host, plan);
+  const oci::Hooks& hooks = spec.hooks;
+  if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
+    add_sync(plan, SyncPoint::kHooks);
+  }
+  add(plan, StepKind::kPivot);
+  plan_root_propagation(spec, plan);
+  plan_names(spec, plan);
+  if (options.configure_network && has_network_sysctl(spec)) add_sync(plan, SyncPoint::kNetwork);
+  plan_sysctls(spec, plan);
+  plan_user(*spec.process, context, plan);
+  add(plan, StepKind::kGate);
+  if (spec.process->terminal) {
+    const auto session = std::find_if(plan.steps.begin(), plan.steps.end(), [](const Step& step) {
+      return step.kind == StepKind::kCloseFds;
+    });
+    plan.steps.insert(session, Step{.kind = StepKind::kControllingTerminal});
+  }
+  plan_execution(*spec.process, context, plan);
+  return plan;
+}
+
+Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
+               const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host) {
+  static_cast<void>(spec);
+  Plan plan;
+  const ProcessContext context = {
+      .filter = filter, .host = &host, .preserve_fds = options.preserve_fds};
+  plan_cgroup_joins(target.task_files, plan);
+  Step& join = add(plan, StepKind::kSetNamespace);
+  join.flags =
+      CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  if (target.has_user_namespace) join.flags |= CLONE_NEWUSER;
+  if (target.has_time_namespace) join.flags |= kNewTime;
+  if (target.has_user_namespace) add(plan, StepKind::kNamespaceRoot);
+  add(plan, StepKind::kOpenRoot);
+  if (process.terminal) {
+    Step& terminal = add(plan, StepKind::kTerminal);
+    terminal.uid = process.user.uid;
+    if (process.console_size) {
+      terminal.number = static_cast<std::uint64_t>(process.console_size->height) << 16U |
+                        process.console_size->width;
+    }
+  }
+  plan_user(process, context, plan);
+  add(plan, StepKind::kEnterPidNamespace);
+  add(plan, StepKind::kSession);
+  if (process.terminal) add(plan, StepKind::kControllingTerminal);
+  plan_execution(process, context, plan);
+  return plan;
+}
+
+}  // namespace runtime

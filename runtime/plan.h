@@ -1,0 +1,89 @@
+// Plan: everything that starting a container (or a further process in one) will do in its child,
+// as a list of steps worked out from the spec alone.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oci/runtime_spec.h"
+#include "runtime/capabilities.h"
+#include "runtime/cgroup.h"
+#include "runtime/child_plan.h"
+#include "runtime/container.h"
+#include "runtime/mount_options.h"
+#include "runtime/seccomp.h"
+
+namespace runtime {
+
+// One line of the plan and one Op of the child.
+struct Step : StepNumbers {
+  StepKind kind = StepKind::kExec;
+  std::string source, target, type;
+  std::vector<std::string> words;
+  std::string data;  // bytes
+  std::string note;  // what a reader is told and the child does not need
+};
+
+// What the plan depends on beside the spec; a test makes it up.
+struct HostFacts {
+  // From 6.8 on the layers of an overlay are given one by one; before, within 4096 bytes.
+  bool overlay_takes_single_layers = true;
+  std::uint64_t held_capabilities = 0;
+  // Where resource limits can't be raised: the current hard limits by resource number.
+  bool may_raise_limits = true;
+  std::vector<std::uint64_t> hard_limits;
+  CgroupLayout cgroup_layout = CgroupLayout::kNone;
+  std::vector<CgroupHierarchy> cgroup_v1;
+};
+HostFacts detect_host(const CgroupHost& cgroups);
+
+struct Plan {
+  std::uint64_t clone_flags = 0;    // CLONE_NEW* of clone3(2)
+  std::vector<std::string> joined;  // paths of namespaces that kSetNamespace steps enter
+  std::string pid_namespace;        // path of one to be born into
+  std::vector<Step> steps;
+  std::vector<std::string> argv, envp;
+  std::vector<std::string> decisions;  // where the spec was not followed to the letter, and why
+};
+
+// Throws kInvalid and kUnsupported, naming the field. `cgroups` names the groups to join;
+// `filter` is null where the spec has none.
+Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
+                 const CgroupPlan& cgroups, const SeccompProgram* filter, const HostFacts& host);
+
+// A further process. `has_user_namespace`: the container has one of its own.
+struct ExecTarget {
+  bool has_user_namespace = false, has_time_namespace = false;
+  std::vector<std::string> task_files;
+};
+Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
+               const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host);
+
+// "mount overlay on /": what an error says and `--explain` prints.
+std::string describe(const Step& step);
+std::string render(const Plan& plan);  // numbered from 1, one step a line
+
+// Parts of the plan, by file.
+void plan_mounts(const oci::RuntimeSpec& spec, const CreateOptions& options,
+                 const CgroupPlan& cgroups, const HostFacts& host, Plan& plan);  // plan_mounts.cc
+void plan_devices(const oci::RuntimeSpec& spec, Plan& plan);                     // plan_devices.cc
+void plan_root(const oci::RuntimeSpec& spec, const CreateOptions& options, const HostFacts& host,
+               Plan& plan);  // plan_root.cc
+// Everything from standard streams to the switch of the user; plan_process.cc.
+struct ProcessContext {
+  const SeccompProgram* filter = nullptr;
+  const HostFacts* host = nullptr;
+  int preserve_fds = 0;
+  bool die_with_parent = false;
+};
+void plan_streams(const oci::Process& process, int preserve_fds, Plan& plan);
+void plan_user(const oci::Process& process, const ProcessContext& context, Plan& plan);
+// From the filter to execve.
+void plan_execution(const oci::Process& process, const ProcessContext& context, Plan& plan);
+void plan_sysctls(const oci::RuntimeSpec& spec, Plan& plan);
+
+bool has_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);      // new or joined
+bool has_new_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);  // new
+
+}  // namespace runtime

@@ -1,0 +1,71 @@
+#include "runtime/setup.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/trace.h"
+
+namespace runtime {
+namespace {
+
+std::string render_map(const std::vector<oci::IdMapping>& mappings) {
+  std::string text;
+  for (const oci::IdMapping& mapping : mappings) {
+    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
+            std::to_string(mapping.size) + "\n";
+  }
+  return text;
+}
+
+// Files of /proc want their whole content in one write(2).
+void write_proc(pid_t pid, const char* name, const std::string& text) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
+  const base::UniqueFd fd = base::open_file(path, O_WRONLY);
+  base::check(write(fd.get(), text.data(), text.size()), path);
+}
+
+}  // namespace
+
+std::optional<SeccompProgram> load_filter(const oci::RuntimeSpec& spec, const fs::path& cache_dir) {
+  if (!spec.linux_.seccomp) return std::nullopt;
+  const base::TraceStep step("runtime", "compile the seccomp filter");
+  return cache_dir.empty() ? compile_seccomp(*spec.linux_.seccomp)
+                           : load_or_compile_seccomp(*spec.linux_.seccomp, cache_dir);
+}
+
+void write_mappings(const oci::RuntimeSpec& spec, pid_t pid) {
+  write_proc(pid, "uid_map", render_map(spec.linux_.uid_mappings));
+  write_proc(pid, "gid_map", render_map(spec.linux_.gid_mappings));
+}
+
+void write_oom_score(pid_t pid, int score) {
+  try {
+    write_proc(pid, "oom_score_adj", std::to_string(score));
+  } catch (const base::Error& error) {
+    if (error.errno_value() != EACCES && error.errno_value() != EPERM) throw;
+    base::trace("runtime", "oom_score_adj stays as it is: only CAP_SYS_RESOURCE may lower it");
+  }
+}
+
+void send_console(int socket_fd, int master_fd) {
+  char name[] = "/dev/ptmx";
+  iovec part = {.iov_base = name, .iov_len = sizeof name - 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &master_fd, sizeof master_fd);
+  base::check(sendmsg(socket_fd, &message, MSG_NOSIGNAL), "console socket");
+}
+
+}  // namespace runtime
