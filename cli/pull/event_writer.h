@@ -1,0 +1,32 @@
+// EventWriter: what happens in a pull as lines of JSON for the process that started us.
+#pragma once
+
+#include <mutex>
+#include <string>
+
+#include "base/error.h"
+#include "base/trace.h"
+#include "base/unique_fd.h"
+#include "engine/pull/puller.h"
+
+namespace cli {
+
+// The protocol is in engine/pull/README.md. Thread-safe. Once nobody reads the process ends at
+// once: what it leaves is what a kill leaves, and the next sweep's.
+class EventWriter {
+ public:
+  explicit EventWriter(int fd) : fd_(fd) {}
+
+  void send(const engine::PullEvent& event);
+  void send(const base::TraceEvent& event);
+  void send(const engine::PullResult& result);
+  void send(const base::Error& error);
+
+ private:
+  void write(const std::string& line);
+
+  int fd_;
+  std::mutex mutex_;
+};
+
+}  // namespace cli

@@ -1,0 +1,33 @@
+// LayerFetch: one layer from its registry into the store, shared with other processes that want it
+// too.
+#pragma once
+
+#include <functional>
+
+#include "engine/pull/progress.h"
+#include "engine/pull/shared_store.h"
+#include "oci/digest.h"
+#include "oci/manifest.h"
+#include "oci/reference.h"
+#include "registry/client.h"
+
+namespace engine {
+
+struct LayerTask {
+  oci::Descriptor blob;
+  oci::DiffId diff_id;
+};
+
+struct FetchContext {
+  registry::Client& client;
+  const oci::Reference& repository;
+  SharedStore& store;
+  Progress& progress;
+  const std::function<bool()>& is_cancelled;
+};
+
+// Returns once the layer is published under its DiffId, by us or by somebody else who had begun
+// earlier. Throws with "layer <12 digits>: " in front; then nothing of it is left.
+void fetch_layer(const FetchContext& context, const LayerTask& task);
+
+}  // namespace engine

@@ -1,0 +1,76 @@
+#include "engine/pull/layer_stack.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+#include "base/trace.h"
+#include "storage/unpack/fix_up.h"
+#include "storage/unpack/layer_record.h"
+
+namespace engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Topmost first, each once: a repeated layer counts where it is highest (storage/overlay.h).
+std::vector<fs::path> lower_dirs(storage::Store& store,
+                                 const std::vector<storage::LayerKey>& below) {
+  std::vector<fs::path> dirs;
+  for (auto key = below.rbegin(); key != below.rend(); ++key) {
+    fs::path dir = store.layer_dir(*key);
+    if (std::find(dirs.begin(), dirs.end(), dir) == dirs.end()) dirs.push_back(std::move(dir));
+  }
+  return dirs;
+}
+
+void publish_copy(storage::Store& store, const oci::DiffId& id, const storage::LayerKey& chain,
+                  const storage::FixUps& fix_ups) {
+  const fs::path staging = store.make_staging("fixup");
+  const base::Cleanup discard([&] { base::remove_tree_quietly(staging); });  // gone once published
+  storage::copy_with_fix_ups(store.layer_dir(id.hex()), fix_ups, staging);
+  store.publish_layer(chain, id, staging, store.layer_size(id.hex()));
+}
+
+storage::LayerKey choose_key(storage::Store& store, const oci::DiffId& id,
+                             const storage::LayerKey& chain,
+                             const std::vector<storage::LayerKey>& below) {
+  if (chain != id.hex() && store.has_layer(chain)) return chain;
+  const std::string record = store.load_layer_record(id.hex());
+  if (record.empty()) return id.hex();
+  const auto fix_ups = storage::find_fix_ups(
+      store.layer_dir(id.hex()), storage::parse_record(record), lower_dirs(store, below));
+  if (fix_ups.empty()) return id.hex();
+  base::trace("storage", "layer " + id.hex().substr(0, 12) +
+                             " takes attributes or files of those below: copied for this stack");
+  publish_copy(store, id, chain, fix_ups);
+  return chain;
+}
+
+}  // namespace
+
+std::vector<storage::LayerKey> chain_keys(const std::vector<oci::DiffId>& layers) {
+  std::vector<storage::LayerKey> keys;
+  for (const oci::DiffId& id : layers) {
+    keys.push_back(keys.empty()
+                       ? id.hex()
+                       : base::sha256_hex("sha256:" + keys.back() + " sha256:" + id.hex()));
+  }
+  return keys;
+}
+
+std::vector<storage::LayerKey> stack_layers(storage::Store& store,
+                                            const std::vector<oci::DiffId>& layers) {
+  const std::vector<storage::LayerKey> chains = chain_keys(layers);
+  std::vector<storage::LayerKey> keys;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    base::while_doing("layer " + layers[i].hex().substr(0, 12),
+                      [&] { keys.push_back(choose_key(store, layers[i], chains[i], keys)); });
+  }
+  return keys;
+}
+
+}  // namespace engine

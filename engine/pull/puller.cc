@@ -1,0 +1,232 @@
+#include "engine/pull/puller.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <set>
+#include <sys/statvfs.h>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "engine/pull/image_check.h"
+#include "engine/pull/layer_fetch.h"
+#include "engine/pull/layer_stack.h"
+#include "engine/pull/progress.h"
+#include "engine/pull/shared_store.h"
+
+namespace engine {
+namespace {
+
+// Runs tasks on a few threads. The first failure ends the others and is rethrown.
+class FetchPool {
+ public:
+  FetchPool(registry::Client& client, std::vector<LayerTask> tasks)
+      : client_(client), tasks_(std::move(tasks)) {}
+
+  bool is_cancelled() const { return cancelled_; }
+
+  void run(unsigned parallel, const FetchContext& context) {
+    const std::size_t count = std::min<std::size_t>(std::max(parallel, 1U), tasks_.size());
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < count; ++i) {
+      threads.emplace_back([&] { work(context); });
+    }
+    threads.clear();  // joins
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  void work(const FetchContext& context) {
+    for (;;) {
+      const std::size_t index = next_++;
+      if (index >= tasks_.size() || cancelled_) return;
+      try {
+        fetch_layer(context, tasks_[index]);
+      } catch (...) {
+        fail(std::current_exception());
+      }
+    }
+  }
+
+  void fail(std::exception_ptr failure) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::move(failure);
+    }
+    cancelled_ = true;
+    client_.cancel();
+  }
+
+  registry::Client& client_;
+  std::vector<LayerTask> tasks_;
+  std::atomic<std::size_t> next_ = 0;
+  std::atomic<bool> cancelled_ = false;
+  std::mutex mutex_;
+  std::exception_ptr failure_;
+};
+
+// Each layer once, in the manifest's order, those that are here already reported and left out.
+std::vector<LayerTask> find_missing(storage::Store& store, const oci::Manifest& manifest,
+                                    const std::vector<oci::DiffId>& diff_ids, Progress& progress) {
+  const std::vector<storage::LayerKey> chains = chain_keys(diff_ids);
+  std::vector<LayerTask> missing;
+  std::set<oci::DiffId> seen;
+  for (std::size_t i = 0; i < diff_ids.size(); ++i) {
+    const oci::Descriptor& blob = manifest.layers[i];
+    const bool first = seen.insert(diff_ids[i]).second;
+    const bool present = store.has_layer(diff_ids[i].hex()) || store.has_layer(chains[i]);
+    LayerProgress layer(progress, blob);
+    if (present) {
+      if (first) layer.send(PullEvent::Kind::kLayerExists);
+      continue;
+    }
+    if (std::any_of(missing.begin(), missing.end(),
+                    [&](const LayerTask& task) { return task.diff_id == diff_ids[i]; })) {
+      continue;
+    }
+    layer.send(PullEvent::Kind::kDownloading);
+    missing.push_back({blob, diff_ids[i]});
+  }
+  return missing;
+}
+
+// A layer takes more on disk than in transit, so this finds only the hopeless cases, but before
+// anything is transferred.
+void check_free_space(const storage::Store& store, const std::vector<LayerTask>& tasks) {
+  std::uint64_t needed = 0;
+  for (const LayerTask& task : tasks) {
+    if (__builtin_add_overflow(needed, task.blob.size, &needed)) needed = UINT64_MAX;
+  }
+  struct statvfs info = {};
+  base::check(statvfs(store.root().c_str(), &info), store.root().string());
+  const std::uint64_t available = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  if (needed <= available) return;
+  throw base::Error(base::ErrorKind::kNoSpace,
+                    "no space left on device: at least " + base::human_size(needed) + " needed, " +
+                        base::human_size(available) + " free in " + store.root().string());
+}
+
+base::Nanoseconds created_of(const oci::ImageConfig& config) {
+  if (config.created.empty()) return 0;
+  try {
+    return base::parse_rfc3339(config.created);
+  } catch (const base::Error&) {
+    return 0;  // informational only: docker shows such images, too
+  }
+}
+
+// Whether the store says all of this already, so that nothing is to be written.
+bool is_known(storage::Store& store, const storage::ImageRow& row, const oci::Reference& name,
+              const oci::Digest& repo_digest) {
+  const auto old = store.find_image(name.str());
+  if (!old || old->id != row.id || old->manifest_digest != row.manifest_digest ||
+      old->layer_keys != row.layer_keys) {
+    return false;
+  }
+  const auto names = store.list_names();
+  return std::any_of(names.begin(), names.end(), [&](const storage::ImageName& entry) {
+    return entry.repository == name.repository() && entry.image == row.id &&
+           entry.digest == repo_digest;
+  });
+}
+
+class Pull {
+ public:
+  Pull(storage::Store& store, const oci::Reference& reference, const PullOptions& options,
+       const std::function<void(const PullEvent&)>& on_event)
+      : store_(store),
+        reference_(reference),
+        options_(options),
+        client_(options.client),
+        progress_(on_event) {}
+
+  PullResult run() {
+    const registry::ResolvedImage resolved =
+        client_.resolve(reference_, options_.platform, options_.choice);
+    const oci::ImageConfig config = check_image(resolved);
+    progress_.send({.kind = PullEvent::Kind::kResolved,
+                    .layer = {},
+                    .current = 0,
+                    .total = 0,
+                    .text = resolved.top_digest.str()});
+    // From the first look at a layer until the image's row counts it.
+    const base::UniqueFd hold = store_.hold_layers();
+    fetch(resolved, config);
+    const storage::ImageRow row = make_row(resolved, config);
+    PullResult result = {.image = row.id,
+                         .digest = resolved.top_digest,
+                         .changed = !is_known(store_, row, reference_, resolved.top_digest),
+                         .warning = {}};
+    for (const std::string& warning : resolved.warnings) {
+      result.warning += (result.warning.empty() ? "" : "; ") + warning;
+    }
+    if (result.changed) store_.add_image(row, reference_, resolved.top_digest);
+    return result;
+  }
+
+ private:
+  void fetch(const registry::ResolvedImage& resolved, const oci::ImageConfig& config) {
+    std::vector<LayerTask> tasks =
+        find_missing(store_, resolved.manifest, config.diff_ids, progress_);
+    if (tasks.empty()) return;
+    check_free_space(store_, tasks);
+    // The largest decides when the pull ends: it must not be the last to begin.
+    std::stable_sort(tasks.begin(), tasks.end(), [](const LayerTask& a, const LayerTask& b) {
+      return a.blob.size > b.blob.size;
+    });
+    SharedStore shared(store_);
+    FetchPool pool(client_, std::move(tasks));
+    const std::function<bool()> is_cancelled = [&] { return pool.is_cancelled(); };
+    pool.run(options_.parallel, {.client = client_,
+                                 .repository = reference_,
+                                 .store = shared,
+                                 .progress = progress_,
+                                 .is_cancelled = is_cancelled});
+  }
+
+  storage::ImageRow make_row(const registry::ResolvedImage& resolved,
+                             const oci::ImageConfig& config) {
+    storage::ImageRow row = {.id = oci::ImageId::from_hex(resolved.manifest.config.digest.hex()),
+                             .manifest_digest = resolved.manifest_digest,
+                             .config = resolved.config_bytes,
+                             .manifest = resolved.manifest_bytes,
+                             .layers = config.diff_ids,
+                             .layer_keys = stack_layers(store_, config.diff_ids),
+                             .size = 0,
+                             .created = created_of(config),
+                             .pulled = base::now()};
+    const std::set<storage::LayerKey> once(row.layer_keys.begin(), row.layer_keys.end());
+    for (const storage::LayerKey& key : once) row.size += store_.layer_size(key);
+    return row;
+  }
+
+  storage::Store& store_;
+  const oci::Reference& reference_;
+  const PullOptions& options_;
+  registry::Client client_;
+  Progress progress_;
+};
+
+}  // namespace
+
+PullResult pull(storage::Store& store, const oci::Reference& reference, const PullOptions& options,
+                const std::function<void(const PullEvent&)>& on_event) {
+  return base::while_doing("pull " + reference.familiar(), [&] {
+    try {
+      return Pull(store, reference, options, on_event).run();
+    } catch (const std::bad_alloc&) {
+      throw base::Error(base::ErrorKind::kSystem, "out of memory");
+    } catch (const std::system_error& error) {  // of std::thread and std::filesystem
+      throw base::Error(base::ErrorKind::kSystem, error.what(), error.code().value());
+    }
+  });
+}
+
+}  // namespace engine
