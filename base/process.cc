@@ -38,7 +38,7 @@ struct ChildWork {
   std::size_t map_size;
   int highest;  // above every descriptor that `theirs` names
   bool new_session;
-  int failure;
+  volatile int failure;  // the compiler does not see that another process writes it
 };
 
 // Runs between vfork and execve: system calls only.
@@ -56,7 +56,8 @@ struct ChildWork {
     const int source =
         work.map[i].ours >= 0 ? work.map[i].ours : open("/dev/null", O_RDWR | O_CLOEXEC);
     const int target = work.highest + static_cast<int>(i);
-    if (dup3(source, target, O_CLOEXEC) < 0) {
+    // /dev/null may have been opened at its place already, which dup3 refuses.
+    if (source != target && dup3(source, target, O_CLOEXEC) < 0) {
       work.failure = errno;
       _exit(127);
     }
@@ -85,10 +86,20 @@ struct ChildWork {
   _exit(127);
 }
 
+// Reading says ESRCH where the process was reaped after the file had been opened.
+std::optional<std::string> find_stat(pid_t pid) {
+  try {
+    return find_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  } catch (const Error& error) {
+    if (error.errno_value() == ESRCH) return std::nullopt;
+    throw;
+  }
+}
+
 }  // namespace
 
 std::optional<ProcessId> find_process(pid_t pid) {
-  const auto content = find_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  const auto content = find_stat(pid);
   if (!content) return std::nullopt;
   // The second field is the name in parentheses and may hold anything: count from the last ')'.
   std::size_t at = content->rfind(')');
