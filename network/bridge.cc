@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 
@@ -37,12 +39,28 @@ void check_config(const BridgeConfig& config) {
   }
 }
 
-// Any socket takes this ioctl; see netdevice(7).
-int load_link_index(const Netlink& socket, const std::string& name) {
+ifreq request_for(const std::string& link) {
   ifreq request{};
-  std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof request.ifr_name - 1));
-  base::check(ioctl(socket.fd(), SIOCGIFINDEX, &request), "find link " + name);
+  std::memcpy(request.ifr_name, link.data(), std::min(link.size(), sizeof request.ifr_name - 1));
+  return request;
+}
+
+// Any socket takes this ioctl; see netdevice(7).
+int load_link_index(const Netlink& socket, const std::string& link) {
+  ifreq request = request_for(link);
+  base::check(ioctl(socket.fd(), SIOCGIFINDEX, &request), "find link " + link);
   return request.ifr_ifindex;
+}
+
+// Carrier changes reach a bridge through a work queue. Until it has run, the port drops what comes
+// in, and a lost ARP request costs the container's first connection a second. Asking for the
+// carrier does the pending work at once: ethtool_op_get_link() in the kernel. Where it can't, the
+// work queue will do it.
+void settle_carrier(const Netlink& socket, const std::string& link) {
+  ethtool_value carrier{.cmd = ETHTOOL_GLINK, .data = 0};
+  ifreq request = request_for(link);
+  request.ifr_data = reinterpret_cast<char*>(&carrier);
+  static_cast<void>(ioctl(socket.fd(), SIOCETHTOOL, &request));
 }
 
 bool is_link_in_place(Netlink& route, const BridgeConfig& config) {
@@ -91,6 +109,8 @@ void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd)
   apply_setting(container_setting(endpoint));
   Netlink far(Netlink::Bus::kRoute);
   far.apply(container_steps(config, endpoint, load_link_index(far, endpoint.interface_name)));
+  settle_carrier(route, host_link_name(endpoint));  // `route` has stayed on the host's side
+  settle_carrier(route, config.bridge);
 }
 
 void bring_up_loopback(int netns_fd) {

@@ -10,6 +10,7 @@
 #include "network/bridge.h"
 #include "network/elements.h"
 #include "network/firewall.h"
+#include "network/flows.h"
 #include "network/netlink.h"
 #include "network/plan.h"
 
@@ -65,7 +66,7 @@ void publish(const BridgeConfig& config, const Endpoint& endpoint) {
   Netlink netfilter(Netlink::Bus::kNetfilter);
   const std::vector<Step> steps = publish_steps(config, endpoint);
   const auto refusal = netfilter.try_commit(steps);
-  if (!refusal) return;
+  if (!refusal) return forget_flows(endpoint);
   const bool is_taken = refusal->error == EEXIST || refusal->error == EBUSY;
   if (is_taken && refusal->step < steps.size()) {
     refuse_port(endpoint.ports[refusal->step], refusal->error);
@@ -84,7 +85,7 @@ void unpublish(const BridgeConfig& config, const Endpoint& endpoint) {
     const std::uint32_t generation = current_generation(netfilter);
     const std::vector<Step> steps = plan_unpublish(netfilter, config, endpoint);
     const auto refusal = netfilter.try_commit(steps, generation);
-    if (!refusal) return;
+    if (!refusal) return forget_flows(endpoint);
     if (refusal->error != ERESTART || attempt == kUnpublishAttempts) throw_refusal(steps, *refusal);
   }
 }
