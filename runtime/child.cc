@@ -189,6 +189,7 @@ void run_child(const ChildPlan& plan) noexcept {
   for (int& fd : child.shared_fds) fd = -1;
   // Nobody in a namespace that we enter may look into us before we are the container's program.
   call(SYS_prctl, PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+  close_fd(plan.parent_fd);
   reset_signals();
   call(SYS_umask, 0U);
   uint64_t before = plan.timings != nullptr ? monotonic_now() : 0;

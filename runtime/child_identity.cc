@@ -177,9 +177,27 @@ int install_filter(const Op& op) noexcept {
       call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, static_cast<unsigned>(op.flags), &program));
 }
 
-int close_rest(const ChildState& child, const Op& op) noexcept {
-  if (call(SYS_close_range, static_cast<unsigned>(op.number), ~0U, 1U << 2U) != 0) return -1;
-  for (int fd = 3; fd < 3 + child.plan->preserved; ++fd) {
+// Closes what lies between those that are still needed: a container that waits for its start must
+// not hold files, sockets or locks of its creator. What is kept closes at execve.
+int close_rest(ChildState& child, const Op& op) noexcept {
+  const ChildPlan& plan = *child.plan;
+  unsigned next = static_cast<unsigned>(op.number);
+  for (;;) {
+    unsigned kept = ~0U;
+    const int needed[] = {plan.control_fd, plan.gate_fd, plan.start_report_fd};
+    for (const int fd : needed) {
+      if (fd >= 0 && static_cast<unsigned>(fd) >= next && static_cast<unsigned>(fd) < kept) {
+        kept = static_cast<unsigned>(fd);
+      }
+    }
+    if (kept != next && call(SYS_close_range, next, kept == ~0U ? kept : kept - 1, 0U) != 0) {
+      return -1;
+    }
+    if (kept == ~0U) break;
+    next = kept + 1;
+  }
+  child.root_fd = child.null_fd = child.empty_fd = child.proc_fd = child.terminal_fd = -1;
+  for (int fd = 3; fd < 3 + plan.preserved; ++fd) {
     if (call(SYS_fcntl, fd, F_SETFD, 0) < 0 && errno != EBADF) return -1;
   }
   return 0;

@@ -95,6 +95,7 @@ struct ChildPlan {
   const Op* ops = nullptr;
   uint32_t count = 0;
   int control_fd = -1;       // a SOCK_SEQPACKET socket: reports up, one byte down
+  int parent_fd = -1;        // the parent's end of it, which we must not hold: it would hide its death
   int gate_fd = -1;          // a fifo instead of the control socket, for a start by another process
   int start_report_fd = -1;  // where what follows that gate is reported
   int stdio[3] = {-1, -1, -1};

@@ -173,6 +173,7 @@ Launched launch(const Plan& plan, const LaunchInputs& inputs) {
       .ops = lowered.ops.data(),
       .count = static_cast<std::uint32_t>(lowered.ops.size()),
       .control_fd = theirs.get(),
+      .parent_fd = ours.get(),
       .gate_fd = inputs.gate_fd,
       .start_report_fd = inputs.start_report_fd,
       .stdio = {inputs.stdio.in, inputs.stdio.out, inputs.stdio.err},

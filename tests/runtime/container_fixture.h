@@ -53,7 +53,13 @@ class ContainerTest : public testing::Test {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
     base::remove_tree_quietly(home_);
+    for (const auto& hierarchy : fs::directory_iterator("/sys/fs/cgroup")) {
+      rmdir((hierarchy.path() / cgroup_parent().substr(1)).c_str());
+    }
+    rmdir(("/sys/fs/cgroup" + cgroup_parent()).c_str());
   }
+
+  static std::string cgroup_parent() { return "/sampan-test-" + std::to_string(getpid()); }
 
   static void make_rootfs(const fs::path& root) {
     fs::create_directories(root / "bin");
@@ -105,7 +111,7 @@ class ContainerTest : public testing::Test {
     options.id = id;
     options.bundle = home_ / "bundle";
     options.state_dir = state_dir(id);
-    options.cgroup_parent = "/sampan-test-" + std::to_string(getpid());
+    options.cgroup_parent = cgroup_parent();
     options.overlay = RootOverlay{.lower = {home_ / "empty", home_ / "lower"},
                                   .upper = home_ / "upper",
                                   .work = home_ / "work"};
@@ -121,7 +127,12 @@ class ContainerTest : public testing::Test {
     base::UniqueFd writer(ends[1]);
     options.stdio.out = options.stdio.err = writer.get();
     Created created = create(spec, options);
-    start(created);
+    try {
+      start(created);
+    } catch (const base::Error&) {
+      remove(options.state_dir, RemoveMode::kStoppedOnly);
+      throw;
+    }
     writer.reset();
     Outcome outcome;
     outcome.output = base::read_fd(reader.get());
