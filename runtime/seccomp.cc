@@ -129,6 +129,18 @@ std::vector<std::vector<ArgumentTest>> parse_tests(
   return rules;
 }
 
+bool is_permissive(std::uint32_t action) {
+  const std::uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
+  return kind == SECCOMP_RET_ALLOW || kind == SECCOMP_RET_LOG || kind == SECCOMP_RET_TRACE;
+}
+
+// What a call that is newer than all the profile names gets. Programs try a new call first and fall
+// back on ENOSYS but not on EPERM, so a default of "denied" says ENOSYS; a default that lets calls
+// through or asks a tracer stays. So does runc.
+std::uint32_t action_for_newer(std::uint32_t default_action) {
+  return is_permissive(default_action) ? default_action : SECCOMP_RET_ERRNO | ENOSYS;
+}
+
 // The verdicts of one architecture while rules come in.
 class Table {
  public:
@@ -138,7 +150,9 @@ class Table {
   void add(const oci::SyscallRule& rule, std::uint32_t action) {
     for (const std::string& name : rule.names) {
       for (const SyscallNumber& number : find_syscall_numbers(architecture_, name)) {
-        newest_ = std::max(newest_, std::optional<std::uint32_t>(number.number));
+        if (!number.multiplexed) {
+          newest_ = std::max(newest_, std::optional<std::uint32_t>(number.number));
+        }
         if (action != default_action_) add_number(number, rule.args, action);
       }
     }
@@ -181,20 +195,28 @@ class Table {
                   std::uint32_t action) {
     Entry& entry = entries_[number.number];
     if (number.multiplexed) {
-      // The real arguments are in memory, where a filter can't look: the call alone decides.
-      add_rule(entry,
-               {{.index = 0,
-                 .comparison = Comparison::kEqual,
-                 .value = number.call,
-                 .mask = 0,
-                 .bits = 32}},
-               action);
+      add_multiplexed(entry, number.call, arguments, action);
     } else if (arguments.empty()) {
       if (!entry.unconditional) entry.unconditional = action;
     } else {
       for (auto& tests : parse_tests(arguments, architecture_.argument_bits)) {
         add_rule(entry, std::move(tests), action);
       }
+    }
+  }
+
+  // The call's own arguments are in memory, where a filter can't look. So a conditional denial
+  // denies the call whatever they are; a conditional permission tests the registers as libseccomp
+  // does, which hold a pointer and rubbish, and thus hardly ever permits.
+  void add_multiplexed(Entry& entry, std::uint32_t call,
+                       const std::vector<oci::SyscallArgument>& arguments, std::uint32_t action) {
+    const ArgumentTest is_call{
+        .index = 0, .comparison = Comparison::kEqual, .value = call, .mask = 0, .bits = 32};
+    if (arguments.empty() || !is_permissive(action)) return add_rule(entry, {is_call}, action);
+    for (std::vector<ArgumentTest>& tests : parse_tests(arguments, architecture_.argument_bits)) {
+      std::erase_if(tests, [](const ArgumentTest& test) { return test.index == 0; });
+      tests.insert(tests.begin(), is_call);
+      add_rule(entry, std::move(tests), action);
     }
   }
 
@@ -222,16 +244,6 @@ std::vector<SeccompArchitecture> parse_architectures(const std::vector<std::stri
     }
   }
   return architectures;
-}
-
-// What a call that is newer than all the profile names gets. Programs try a new call first and fall
-// back on ENOSYS but not on EPERM, so a default of "denied" says ENOSYS; a default that lets calls
-// through or asks a tracer stays. So does runc.
-std::uint32_t action_for_newer(std::uint32_t default_action) {
-  const std::uint32_t kind = default_action & SECCOMP_RET_ACTION_FULL;
-  const bool permissive =
-      kind == SECCOMP_RET_ALLOW || kind == SECCOMP_RET_LOG || kind == SECCOMP_RET_TRACE;
-  return permissive ? default_action : SECCOMP_RET_ERRNO | ENOSYS;
 }
 
 // x86_64 and x32 have one audit number; x32's calls are those with bit 30.

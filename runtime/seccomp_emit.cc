@@ -106,9 +106,50 @@ void append_rule(Code& code, const ArgumentRule& rule) {
   code.insert(code.end(), body.begin(), body.end());
 }
 
+bool is_one_of_many(const ArgumentRule& a, const ArgumentRule& b) {
+  if (a.action != b.action || a.tests.size() != 1 || b.tests.size() != 1) return false;
+  const ArgumentTest& x = a.tests.front();
+  const ArgumentTest& y = b.tests.front();
+  return x.comparison == Comparison::kEqual && y.comparison == Comparison::kEqual &&
+         x.index == y.index && x.bits == y.bits &&
+         (x.bits == 32 || x.value >> 32U == y.value >> 32U);
+}
+
+// Rules that compare one argument with one value each, for the same action: the halves are loaded
+// once. At most kMaxChoices, which keeps every jump short.
+constexpr std::ptrdiff_t kMaxChoices = 200;
+
+void append_choice(Code& code, const ArgumentRule* begin, const ArgumentRule* end) {
+  const ArgumentTest& first = begin->tests.front();
+  auto left = static_cast<std::uint8_t>(end - begin);
+  if (first.bits == 64) {
+    code.push_back(load_word(high_half(first.index)));
+    code.push_back(jump_if(BPF_JEQ, static_cast<std::uint32_t>(first.value >> 32U), 0,
+                           static_cast<std::uint8_t>(left + 2)));
+  }
+  code.push_back(load_word(low_half(first.index)));
+  for (const ArgumentRule* rule = begin; rule != end; ++rule) {
+    --left;
+    const bool is_last = left == 0;
+    code.push_back(jump_if(BPF_JEQ, static_cast<std::uint32_t>(rule->tests.front().value), left,
+                           is_last ? 1 : 0));
+  }
+  code.push_back(give(begin->action));
+}
+
 Code emit_verdict(const Verdict& verdict) {
   Code code;
-  for (const ArgumentRule& rule : verdict.rules) append_rule(code, rule);
+  const ArgumentRule* const end = verdict.rules.data() + verdict.rules.size();
+  for (const ArgumentRule* rule = verdict.rules.data(); rule != end;) {
+    const ArgumentRule* next = rule + 1;
+    while (next != end && next - rule < kMaxChoices && is_one_of_many(*rule, *next)) ++next;
+    if (next - rule > 1) {
+      append_choice(code, rule, next);
+    } else {
+      append_rule(code, *rule);
+    }
+    rule = next;
+  }
   code.push_back(give(verdict.action));
   return code;
 }

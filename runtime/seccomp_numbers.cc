@@ -129,7 +129,10 @@ std::vector<SyscallNumber> find_syscall_numbers(const SeccompArchitecture& archi
                                                 const std::string& name) {
   const int number = seccomp_syscall_resolve_name_arch(architecture.token, name.c_str());
   if (number >= 0) return {{.number = static_cast<std::uint32_t>(number)}};
-  if (const auto known = find_new_call(architecture.token, name)) return {{.number = *known}};
+  if (number == __NR_SCMP_ERROR) {
+    const auto known = find_new_call(architecture.token, name);
+    return known ? std::vector<SyscallNumber>{{.number = *known}} : std::vector<SyscallNumber>{};
+  }
   return find_multiplexed(architecture.token, name, number);
 }
 
