@@ -37,7 +37,8 @@ class Error : public std::runtime_error {
 };
 
 // Throws Error with "<what>: <strerror(errno_value)>"; the kind follows errno (ENOENT: kNotFound,
-// EEXIST and EBUSY: kConflict, ENOSPC and EDQUOT: kNoSpace, else kSystem).
+// EEXIST and EBUSY: kConflict, ENOSPC and EDQUOT: kNoSpace, ENOSYS and EOPNOTSUPP: kUnsupported,
+// else kSystem).
 [[noreturn]] void throw_errno(std::string_view what, int errno_value);
 [[noreturn]] void throw_errno(std::string_view what);  // uses errno
 

@@ -45,7 +45,8 @@ enum class Durability { kCached, kSynced };
 void replace_file(const fs::path& path, std::string_view bytes, mode_t mode = 0644,
                   Durability durability = Durability::kCached);
 
-// mkdir -p; existing directories are left as they are.
+// mkdir -p; existing directories, and links to some, are left as they are. Throws where something
+// else is in the way.
 void make_dirs(const fs::path& path, mode_t mode = 0755);
 
 // Removes a tree without following links or crossing into other names, by descriptors and without
@@ -54,7 +55,8 @@ void make_dirs(const fs::path& path, mode_t mode = 0755);
 void remove_tree(const fs::path& path);
 void remove_tree_quietly(const fs::path& path) noexcept;
 
-// Bytes allocated below `path`, as `du -s` counts them, hard links once.
+// Bytes allocated by `path` and everything below, as `du -s` counts them, hard links once. What
+// can't be read, or vanishes meanwhile, is left out.
 std::uint64_t disk_usage(const fs::path& path);
 
 // `bytes` random bytes from getrandom(2) as lower-case hexadecimal.
