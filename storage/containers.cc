@@ -11,11 +11,16 @@
 namespace storage {
 namespace {
 
-// The columns in the order of the table.
-constexpr char kSelectById[] = "SELECT * FROM containers WHERE id=?";
-constexpr char kSelectByName[] = "SELECT * FROM containers WHERE name=?";
-constexpr char kSelectByPrefix[] = "SELECT * FROM containers WHERE id>=?1 AND id<?1||'g' LIMIT 2";
-constexpr char kSelectAll[] = "SELECT * FROM containers ORDER BY created DESC,id";
+// What changes while a container lives is in `containers`; its long texts, which do not, are in
+// `options`, so that a start writes one short row.
+#define SAMPAN_SELECT_CONTAINER \
+  "SELECT c.*,o.labels,o.options FROM containers c JOIN options o ON o.id=c.id "
+constexpr char kSelectById[] = SAMPAN_SELECT_CONTAINER "WHERE c.id=?";
+constexpr char kSelectByName[] = SAMPAN_SELECT_CONTAINER "WHERE c.name=?";
+constexpr char kSelectByPrefix[] =
+    SAMPAN_SELECT_CONTAINER "WHERE c.id>=?1 AND c.id<?1||'g' LIMIT 2";
+constexpr char kSelectAll[] = SAMPAN_SELECT_CONTAINER "ORDER BY c.created DESC,c.id";
+#undef SAMPAN_SELECT_CONTAINER
 
 base::ProcessId read_process(const Statement& query, int column) {
   return {.pid = static_cast<pid_t>(query.integer(column)),
@@ -48,8 +53,7 @@ void bind_container(Statement& statement, const ContainerRow& row) {
   statement.bind_all(row.id, row.name, row.image.hex(), static_cast<int>(row.status), row.created,
                      row.started, row.finished, row.init.pid, row.init.start_time, row.monitor.pid,
                      row.monitor.start_time, row.boot_id, row.exit_code, row.oom_killed,
-                     row.auto_remove, row.image_name, row.command, row.error, row.ports, row.labels,
-                     row.options);
+                     row.auto_remove, row.image_name, row.command, row.error, row.ports);
 }
 
 [[noreturn]] void throw_no_such_container(std::string_view id) {
@@ -107,10 +111,14 @@ void write_container(Database& database, const ContainerRow& old_row, const Cont
   Statement update = database.prepare(
       "UPDATE containers SET name=?2,image=?3,status=?4,created=?5,started=?6,finished=?7,"
       "init_pid=?8,init_start=?9,monitor_pid=?10,monitor_start=?11,boot=?12,exit_code=?13,"
-      "oom_killed=?14,auto_remove=?15,image_name=?16,command=?17,error=?18,ports=?19,labels=?20,"
-      "options=?21 WHERE id=?1");
+      "oom_killed=?14,auto_remove=?15,image_name=?16,command=?17,error=?18,ports=?19 WHERE id=?1");
   bind_container(update, row);
   update.run();
+  if (row.labels != old_row.labels || row.options != old_row.options) {
+    database.prepare("UPDATE options SET labels=?2,options=?3 WHERE id=?1")
+        .bind_all(row.id, row.labels, row.options)
+        .run();
+  }
   log_change(database, old_row, row);
 }
 
@@ -138,11 +146,14 @@ std::optional<std::uint32_t> Store::add_container(const ContainerRow& row,
   check_name_is_free(*database_, row.name, {});
   check_image(*database_, row.image, row.image_name);
   {
-    Statement insert = database_->prepare(
-        "INSERT INTO containers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    Statement insert =
+        database_->prepare("INSERT INTO containers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     bind_container(insert, row);
     insert.run();
   }
+  database_->prepare("INSERT INTO options VALUES(?,?,?)")
+      .bind_all(row.id, row.labels, row.options)
+      .run();
   std::optional<std::uint32_t> address;
   if (lease) address = take_address(*database_, row.id, *lease);
   log_container(*database_, "create", row);
@@ -206,6 +217,7 @@ void Store::remove_container(std::string_view id) {
       return;
     }
     database_->prepare("DELETE FROM containers WHERE id=?").bind(id).run();
+    database_->prepare("DELETE FROM options WHERE id=?").bind(id).run();
     log_container(*database_, "destroy", *row);
     if (was_last_of_hidden(*database_, row->image)) {
       own = try_own_layers(root_);

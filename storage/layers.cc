@@ -44,7 +44,7 @@ bool Store::has_layer(const LayerKey& key) {
 }
 
 void Store::publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::path& staged,
-                          std::uint64_t size) {
+                          std::uint64_t size, std::string_view record) {
   check_key(key);
   const std::string boot = base::boot_id();
   const fs::path folder = root_ / "layers" / key;
@@ -58,10 +58,26 @@ void Store::publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::
   move_to_trash(folder);
   base::check(mkdir(folder.c_str(), 0700), folder.string());
   rename_to(staged, folder / "diff");
-  database_->prepare("INSERT OR REPLACE INTO layers VALUES(?,?,?,?,?)")
-      .bind_all(key, id.hex(), size, base::now(), boot)
+  database_->prepare("INSERT OR REPLACE INTO layers VALUES(?,?,?,?,?,?)")
+      .bind_all(key, id.hex(), size, base::now(), boot, record)
       .run();
   transaction.commit();
+  release_staging();
+}
+
+std::string Store::load_layer_record(const LayerKey& key) {
+  Statement query = database_->prepare("SELECT record FROM layers WHERE key=?");
+  query.bind(key);
+  if (!query.step()) {
+    throw base::Error(base::ErrorKind::kNotFound, "no layer " + key.substr(0, 12));
+  }
+  return query.text(0);
+}
+
+std::uint64_t Store::layer_size(const LayerKey& key) {
+  Statement query = database_->prepare("SELECT size FROM layers WHERE key=?");
+  query.bind(key);
+  return query.step() ? static_cast<std::uint64_t>(query.integer(0)) : 0;
 }
 
 void Store::remember_blob(const oci::Digest& blob, const oci::DiffId& layer) {

@@ -19,12 +19,13 @@ CREATE TABLE images(id TEXT PRIMARY KEY,manifest_digest TEXT,size INT,created IN
 hidden INT,diff_ids TEXT,layer_keys TEXT,manifest TEXT,config TEXT)WITHOUT ROWID;
 CREATE TABLE names(repository TEXT,tag TEXT,digest TEXT,image TEXT,
 PRIMARY KEY(repository,tag,digest))WITHOUT ROWID;
-CREATE TABLE layers(key TEXT PRIMARY KEY,diff_id TEXT,size INT,created INT,boot TEXT)WITHOUT ROWID;
+CREATE TABLE layers(key TEXT PRIMARY KEY,diff_id TEXT,size INT,created INT,boot TEXT,record TEXT)
+WITHOUT ROWID;
 CREATE TABLE blobs(digest TEXT PRIMARY KEY,diff_id TEXT)WITHOUT ROWID;
 CREATE TABLE containers(id TEXT PRIMARY KEY,name TEXT,image TEXT,status INT,created INT,started INT,
 finished INT,init_pid INT,init_start INT,monitor_pid INT,monitor_start INT,boot TEXT,exit_code INT,
-oom_killed INT,auto_remove INT,image_name TEXT,command TEXT,error TEXT,ports TEXT,labels TEXT,
-options TEXT)WITHOUT ROWID;
+oom_killed INT,auto_remove INT,image_name TEXT,command TEXT,error TEXT,ports TEXT)WITHOUT ROWID;
+CREATE TABLE options(id TEXT PRIMARY KEY,labels TEXT,options TEXT)WITHOUT ROWID;
 CREATE UNIQUE INDEX container_names ON containers(name);
 CREATE INDEX removing ON containers(id)WHERE status=4;
 CREATE TABLE leases(network TEXT,address INT,container TEXT,

@@ -16,9 +16,6 @@
 namespace storage {
 
 fs::path Store::make_staging(std::string_view purpose) {
-  std::erase_if(staging_, [](const Staging& entry) {
-    return !is_still_at(entry.lock.get(), entry.path);  // renamed away: published or dropped
-  });
   for (;;) {
     const fs::path path = staging_dir() / (std::string(purpose) + "-" + base::random_hex(8));
     base::check(mkdir(path.c_str(), 0700), path.string());
@@ -30,10 +27,19 @@ fs::path Store::make_staging(std::string_view purpose) {
   }
 }
 
+// The lock follows the directory to where it was renamed, and there it would keep others from
+// removing it.
+void Store::release_staging() {
+  std::erase_if(staging_,
+                [](const Staging& entry) { return !is_still_at(entry.lock.get(), entry.path); });
+}
+
 void Store::move_to_trash(const fs::path& tree) {
   const fs::path target = root_ / "trash" / base::random_hex(8);
-  if (rename(tree.c_str(), target.c_str()) != 0 && errno != ENOENT)
+  if (rename(tree.c_str(), target.c_str()) != 0 && errno != ENOENT) {
     base::throw_errno(tree.string());
+  }
+  release_staging();
 }
 
 void Store::discard_trash() noexcept {

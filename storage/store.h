@@ -155,9 +155,12 @@ class Store {
   // A finished tree at `staged` (from make_staging()) becomes the layer: renamed, row inserted. A
   // layer that somebody else put there first wins and `staged` is dropped. Nothing is synced yet:
   // add_image() does that once for all layers of its image; until then the layer counts only in
-  // this boot.
+  // this boot. `record`: what is to be known about the layer wherever it is used (bytes of
+  // LayerRecord, storage/unpack/layer_record.h); kept as given.
   void publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::path& staged,
-                     std::uint64_t size);
+                     std::uint64_t size, std::string_view record = {});
+  std::string load_layer_record(const LayerKey& key);
+  std::uint64_t layer_size(const LayerKey& key);  // as published; 0 where there is no such layer
   // Known compressed form: lets a later pull skip a layer before its config is read.
   void remember_blob(const oci::Digest& blob, const oci::DiffId& layer);
   std::optional<oci::DiffId> find_layer_of_blob(const oci::Digest& blob);
@@ -209,9 +212,10 @@ class Store {
 
   // Removes what a killed command left: directories without rows, staging without a live owner,
   // trash, containers in kRemoving whose processes are gone (an engine sets that status when only
-  // row and directory are left). Returns how many things went. `thorough` also looks at layers,
-  // container directories, locks and old partial blobs; the quick form costs two readdirs of empty
-  // folders and one query.
+  // row and directory are left). Returns how many things went or lie in trash/: where that is not
+  // 0, discard_trash() has work when nobody waits. `thorough` also looks at layers, container
+  // directories, locks and old partial blobs, and empties the trash; the quick form costs two
+  // readdirs of empty folders and one query.
   enum class Sweep { kQuick, kThorough };
   int sweep(Sweep how);
 
@@ -230,6 +234,7 @@ class Store {
     fs::path path;
     base::UniqueFd lock;
   };
+  void release_staging();  // that which is no longer at its place
   fs::path root_;
   std::unique_ptr<Database> database_;
   std::vector<Staging> staging_;

@@ -139,12 +139,12 @@ void sweep_locks(const fs::path& root) {
 }  // namespace
 
 int Store::sweep(Sweep how) {
-  int count = sweep_staging(*this) + finish_removals(*this);
+  int count = static_cast<int>(list_entries(root_ / "trash").size());
+  count += sweep_staging(*this) + finish_removals(*this);
   if (how == Sweep::kQuick) return count;
   count += sweep_layers(*this) + sweep_containers(*this) + sweep_volumes(*this);
   count += sweep_partials(root_);
   sweep_locks(root_);
-  count += static_cast<int>(list_entries(root_ / "trash").size());
   discard_trash();
   return count;
 }
