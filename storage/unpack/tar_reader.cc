@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <cerrno>
 #include <clocale>
+#include <cstdio>
 #include <limits>
 #include <locale.h>
 #include <new>
@@ -170,6 +171,27 @@ TarEntry convert(archive_entry* source, const OverlayPolicy& policy) {
   return entry;
 }
 
+// An entry of our own, read before the layer's first: libarchive 3.6 loses the target of the first
+// link it sees where that stands in a PAX record only, as Go writes targets without ASCII letters.
+std::string make_primer() {
+  std::string header(512, '\0');
+  const auto put = [&](std::size_t at, std::string_view text) {
+    header.replace(at, text.size(), text);
+  };
+  put(0, "a");
+  put(100, "0000777");
+  put(148, "        ");  // the checksum is taken with blanks in its place
+  header[156] = '2';
+  put(157, "a");
+  put(257, std::string_view("ustar\00000", 8));
+  unsigned sum = 0;
+  for (const char byte : header) sum += static_cast<unsigned char>(byte);
+  char digits[8] = {};
+  std::snprintf(digits, sizeof digits, "%06o", sum & 0777777U);
+  put(148, std::string_view(digits, 7));
+  return header;
+}
+
 }  // namespace
 
 struct TarReader::State {
@@ -210,19 +232,19 @@ struct TarReader::State {
 
   // False where the stream holds no byte at all: an empty layer, which libarchive calls no archive.
   bool open() {
-    archive* const handle = reader.get();
-    check(archive_read_support_format_tar(handle));
+    check(archive_read_support_format_tar(reader.get()));
     const std::string_view first = source();
     if (first.empty()) return false;
-    pending = first;
-    Source rest = std::move(source);
-    source = [this, rest = std::move(rest)] {
-      return pending.empty() ? rest() : std::exchange(pending, {});
+    source = [this, rest = std::move(source), first, calls = 0]() mutable -> std::string_view {
+      if (calls < 2) return calls++ == 0 ? primer : first;
+      return rest();
     };
-    check(archive_read_open(handle, this, nullptr, on_read, nullptr));
+    check(archive_read_open(reader.get(), this, nullptr, on_read, nullptr));
+    archive_entry* ignored = nullptr;
+    check(archive_read_next_header(reader.get(), &ignored));
     return true;
   }
-  std::string_view pending;
+  const std::string primer = make_primer();
 };
 
 TarReader::TarReader(Source source, const OverlayPolicy& policy)
