@@ -61,12 +61,11 @@ storage::ContainerRow load_row(storage::Store& store, std::string_view name_or_i
 }
 
 BundleInput load_bundle_input(storage::Store& store, const storage::ContainerRow& row) {
-  auto image = store.find_image(row.image.str());
-  if (!image) throw base::Error(base::ErrorKind::kNotFound, "No such image: " + row.image_name);
-  oci::ImageConfig config = oci::parse_image_config(image->config);
+  storage::ImageRow image = store.load_image(row.image);
+  oci::ImageConfig config = oci::parse_image_config(image.config);
   return {.row = row,
           .options = parse_options(row.options),
-          .image = std::move(*image),
+          .image = std::move(image),
           .image_config = std::move(config),
           .network = {}};
 }
@@ -114,6 +113,23 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
     base::write_file(directory.network_file(), render_network_state(input.network), 0600);
   }
 }
+
+void complete_endpoint(BundleInput& input) {
+  network::Endpoint& endpoint = input.network.endpoint;
+  endpoint.container_id = input.row.id;
+  endpoint.mac = network::mac_of(endpoint.address);
+  endpoint.ports.clear();
+  for (const PortOption& port : plan_ports(input.options, input.image_config.exposed_ports)) {
+    endpoint.ports.push_back(
+        {.host_address =
+             port.host_address.empty() ? network::Ipv4{} : network::Ipv4::parse(port.host_address),
+         .host_port = port.host_port,
+         .container_port = port.container_port,
+         .protocol = port.protocol});
+  }
+}
+
+fs::path seccomp_cache(const Config& config) { return config.state / "seccomp"; }
 
 void make_writable_layer(const fs::path& container_dir, const storage::OverlayPlan& plan) {
   make_directory(container_dir, 0710);

@@ -35,6 +35,9 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
                            const RunDirectory& directory, const BundleInput& input,
                            EtcFiles etc_files);
 
+// The endpoint of a bridge address that is known: names, ports as asked for.
+void complete_endpoint(BundleInput& input);
+
 // Writes config.json, hosts, hostname, resolv.conf and network.json into the locked `directory`.
 void write_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,
                   const BundleInput& input);
@@ -42,6 +45,9 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
 // upper and work of the overlay where they are missing; upper's owner and mode are those of the
 // image's root.
 void make_writable_layer(const fs::path& container_dir, const storage::OverlayPlan& plan);
+
+// Where the runtime keeps compiled seccomp filters.
+fs::path seccomp_cache(const Config& config);
 
 // The container's layers as a tree, its writable one on top.
 ImageTree open_tree(storage::Store& store, const storage::ImageRow& image,

@@ -70,12 +70,9 @@ void reserve_network(const RunDirectory& directory, StartedContainer& container)
 }
 
 runtime::RootOverlay make_overlay(storage::Store& store, const storage::ContainerRow& row) {
-  const auto image = store.find_image(row.image.str());
-  if (!image) {
-    throw base::Error(base::ErrorKind::kNotFound, "No such image: " + row.image_name);
-  }
+  const storage::ImageRow image = store.load_image(row.image);
   const fs::path folder = store.container_dir(row.id);
-  const storage::OverlayPlan plan = storage::plan_overlay(store, image->layer_keys, folder);
+  const storage::OverlayPlan plan = storage::plan_overlay(store, image.layer_keys, folder);
   make_writable_layer(folder, plan);
   return {.lower = plan.lower,
           .upper = plan.upper,
@@ -105,6 +102,7 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
                                  .stdio = {},
                                  .overlay = make_overlay(store, container.row),
                                  .cgroup_parent = config.cgroup_parent,
+                                 .cache_dir = seccomp_cache(config),
                                  .configure_network = {}};
   reserve_network(directory, container);
   const Streams theirs = make_streams(container);

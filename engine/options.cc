@@ -167,6 +167,10 @@ void from_json_value(const Json& json, T& value) {
 
 std::string render_options(const ContainerOptions& options) { return write_record(options).dump(); }
 
+std::string render_labels(const std::map<std::string, std::string>& labels) {
+  return Json(labels).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 ContainerOptions parse_options(std::string_view json) {
   ContainerOptions options;
   try {

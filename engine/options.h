@@ -70,5 +70,6 @@ struct ContainerOptions {
 
 std::string render_options(const ContainerOptions& options);
 ContainerOptions parse_options(std::string_view json);
+std::string render_labels(const std::map<std::string, std::string>& labels);  // a JSON object
 
 }  // namespace engine

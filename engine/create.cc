@@ -1,0 +1,183 @@
+#include <charconv>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/process.h"
+#include "base/trace.h"
+#include "engine/bundle.h"
+#include "engine/engine.h"
+#include "engine/engine_state.h"
+#include "engine/log_writer.h"
+#include "engine/mount_plan.h"
+#include "engine/names.h"
+#include "engine/process_plan.h"
+#include "engine/security_plan.h"
+#include "engine/signals.h"
+#include "engine/spec.h"
+#include "engine/volumes.h"
+#include "oci/platform.h"
+
+namespace engine {
+namespace {
+
+constexpr int kNameAttempts = 10;
+
+bool fits_platform(const storage::ImageRow& image, const std::string& platform) {
+  if (platform.empty()) return true;
+  const oci::Platform wanted = oci::normalize(oci::Platform::parse(platform));
+  const oci::Platform have = oci::normalize(oci::parse_image_config(image.config).platform);
+  return have.os == wanted.os && have.architecture == wanted.architecture &&
+         (wanted.variant.empty() || have.variant == wanted.variant);
+}
+
+storage::ImageRow resolve_image(Engine& engine, const ContainerOptions& options,
+                                const std::function<void(const PullProgress&)>& on_progress) {
+  std::optional<storage::ImageRow> image;
+  if (options.pull != PullPolicy::kAlways) image = engine.store().find_image(options.image);
+  if (image && fits_platform(*image, options.platform)) return *image;
+  const std::string name = [&] {
+    return image ? options.image : oci::Reference::parse(options.image).familiar();
+  }();
+  if (options.pull == PullPolicy::kNever) {
+    throw base::Error(base::ErrorKind::kNotFound, "No such image: " + name);
+  }
+  if (options.pull == PullPolicy::kMissing && on_progress) {
+    on_progress({.kind = "missing", .layer = {}, .text = name});
+  }
+  engine.pull(options.image, options.platform, on_progress);
+  image = engine.store().find_image(options.image);
+  if (!image) throw base::Error(base::ErrorKind::kNotFound, "No such image: " + name);
+  return *image;
+}
+
+void warn_of_platform(const oci::ImageConfig& image, const ContainerOptions& options,
+                      const std::function<void(const PullProgress&)>& on_progress) {
+  if (!on_progress || !options.platform.empty() || image.platform.architecture.empty()) return;
+  const oci::Platform host = oci::Platform::of_host();
+  for (const oci::Platform& runnable : oci::preferences_of(host)) {
+    if (oci::normalize(runnable) == oci::normalize(image.platform)) return;
+  }
+  on_progress({.kind = "warning",
+               .layer = {},
+               .text = "The requested image's platform (" + image.platform.str() +
+                       ") does not match the detected host platform (" + host.str() +
+                       ") and no specific platform was requested"});
+}
+
+// What can be refused before anything is written.
+void check_options(const ContainerOptions& options, const oci::ImageConfig& image) {
+  if (!options.name.empty()) check_container_name(options.name);
+  if (!options.stop_signal.empty()) parse_signal(options.stop_signal);
+  plan_arguments(image, options);
+  plan_working_dir(image, options);
+  parse_security_options(options.security_opt);
+  plan_sysctls(options);
+  plan_resources(options, {});
+  plan_ports(options, image.exposed_ports);
+  for (const MountOption& mount : options.mounts) clean_destination(mount.target);
+  for (const std::string& device : options.devices) parse_device_option(device);
+  if (options.log_driver != "json-file" && options.log_driver != "none") {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "logger: no log driver named '" + options.log_driver + "' is registered");
+  }
+  for (const auto& [key, value] : options.log_options) {
+    if (key == "max-size") {
+      parse_log_limits(value, {});
+    } else if (key == "max-file") {
+      parse_log_limits({}, value);
+    } else {
+      throw base::Error(base::ErrorKind::kInvalid,
+                        "unknown log opt '" + key + "' for json-file log driver");
+    }
+  }
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+std::string merge_labels(const oci::ImageConfig& image, const ContainerOptions& options) {
+  std::map<std::string, std::string> labels = options.labels;
+  labels.insert(image.labels.begin(), image.labels.end());  // those that the user has not set
+  return render_labels(labels);
+}
+
+std::uint64_t number_of(const std::string& id) {
+  std::uint64_t number = 0;
+  std::from_chars(id.data(), id.data() + 16, number, 16);
+  return number;
+}
+
+// Inserts the row under the user's name, or under made-up ones until one is free.
+std::optional<std::uint32_t> insert_row(storage::Store& store, storage::ContainerRow& row,
+                                        const std::optional<storage::LeaseRequest>& lease) {
+  if (!row.name.empty()) return store.add_container(row, lease);
+  for (int attempt = 0;; ++attempt) {
+    row.name = plan_name(number_of(row.id), attempt);
+    try {
+      return store.add_container(row, lease);
+    } catch (const base::Error& error) {
+      if (error.kind() != base::ErrorKind::kConflict || attempt == kNameAttempts) throw;
+    }
+  }
+}
+
+}  // namespace
+
+std::string Engine::create(const ContainerOptions& given,
+                           const std::function<void(const PullProgress&)>& on_progress,
+                           Purpose purpose) {
+  storage::ImageRow image = resolve_image(*this, given, on_progress);
+  PreparedStart prepared{.input = {.row = {.id = base::random_hex(32), .image = image.id},
+                                   .options = given,
+                                   .image = image,
+                                   .image_config = oci::parse_image_config(image.config),
+                                   .network = {}},
+                         .lock = {},
+                         .monitor = std::nullopt};
+  BundleInput& input = prepared.input;
+  warn_of_platform(input.image_config, given, on_progress);
+  check_options(given, input.image_config);
+  // Its program loads while this one writes the row.
+  if (purpose == Purpose::kStart) prepared.monitor.emplace(state_->config);
+  name_volumes(input.options, input.image_config.volumes);
+  if (input.options.stop_signal.empty()) input.options.stop_signal = input.image_config.stop_signal;
+
+  storage::ContainerRow& row = input.row;
+  row.name = given.name;
+  row.image_name = given.image;
+  row.command = join(plan_arguments(input.image_config, given));
+  row.created = base::now();
+  row.auto_remove = given.auto_remove;
+  row.options = render_options(input.options);
+  row.labels = merge_labels(input.image_config, given);
+  if (purpose == Purpose::kStart) {
+    // First the lock, then the row: a row of --rm with a free lock is a killed command's.
+    prepared.lock = std::move(*state_->directory_of(row.id).try_lock());
+  }
+  {
+    base::TraceStep step("engine", "add the container's row and address");
+    std::optional<storage::LeaseRequest> lease;
+    if (given.network == NetworkMode::kBridge) {
+      input.network.bridge = load_or_make_bridge(state_->store, state_->config);
+      lease = plan_lease(input.network.bridge);
+    }
+    const auto address = insert_row(state_->store, row, lease);
+    if (address) input.network.endpoint.address.bits = *address;
+  }
+  try {
+    make_volumes(state_->store, input.options,
+                 open_tree(state_->store, image, state_->store.container_dir(row.id)));
+  } catch (const base::Error&) {
+    state_->remove_stopped(row, RemoveVolumes::kYes);
+    throw;
+  }
+  const std::string id = row.id;
+  if (purpose == Purpose::kStart) state_->prepared.emplace(std::move(prepared));
+  return id;
+}
+
+}  // namespace engine

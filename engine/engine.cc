@@ -1,0 +1,85 @@
+#include "engine/engine.h"
+
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/trace.h"
+#include "engine/engine_state.h"
+#include "engine/reconcile.h"
+
+namespace engine {
+
+ContainerInfo make_info(const storage::ContainerRow& row) {
+  ContainerInfo info{.row = row, .options = parse_options(row.options)};
+  const NetworkState network = parse_network_state(row.ports);
+  if (network.endpoint.address.bits == 0) return info;
+  info.ip_address = network.endpoint.address.str();
+  info.gateway = network.bridge.gateway.str();
+  info.mac_address = network::format_mac(network.endpoint.mac);
+  info.ip_prefix = network.bridge.subnet.prefix;
+  info.ports = network.endpoint.ports;
+  return info;
+}
+
+storage::ContainerRow Engine::State::load_current_row(std::string_view name_or_id) {
+  storage::ContainerRow row = load_row(store, name_or_id);
+  if (!is_active(row.status) || is_alive(row.id)) return row;
+  auto settled = settle_orphan(store, config, row);
+  if (settled) return *settled;
+  throw base::Error(base::ErrorKind::kNotFound, "No such container: " + std::string(name_or_id));
+}
+
+storage::ContainerRow Engine::State::load_running_row(std::string_view name_or_id) {
+  storage::ContainerRow row = load_current_row(name_or_id);
+  if (is_active(row.status)) return row;
+  throw base::Error(base::ErrorKind::kConflict, "Container " + row.id + " is not running");
+}
+
+Engine::Engine(Config config) {
+  base::TraceStep step("engine", "open the store");
+  state_ = std::make_unique<State>(std::move(config));
+  reconcile(state_->store, state_->config);
+  state_->store.sweep(storage::Store::Sweep::kQuick);
+}
+
+Engine::~Engine() = default;
+
+storage::Store& Engine::store() { return state_->store; }
+const Config& Engine::config() const { return state_->config; }
+
+std::optional<ContainerInfo> Engine::find_container(std::string_view name_or_id) {
+  if (!state_->store.find_container(name_or_id)) return std::nullopt;
+  try {
+    return make_info(state_->load_current_row(name_or_id));
+  } catch (const base::Error& error) {
+    if (error.kind() == base::ErrorKind::kNotFound) return std::nullopt;
+    throw;
+  }
+}
+
+ContainerInfo Engine::load_container(std::string_view name_or_id) {
+  return make_info(state_->load_current_row(name_or_id));
+}
+
+std::vector<ContainerInfo> Engine::list_containers() {
+  std::vector<ContainerInfo> containers;
+  for (const storage::ContainerRow& row : state_->store.list_containers()) {
+    if (is_active(row.status) && !state_->is_alive(row.id)) {
+      // Between its end and this look: what the row says now, or nothing.
+      if (auto settled = settle_orphan(state_->store, state_->config, row)) {
+        containers.push_back(make_info(*settled));
+      }
+      continue;
+    }
+    containers.push_back(make_info(row));
+  }
+  return containers;
+}
+
+void Engine::rename(std::string_view name_or_id, std::string_view new_name) {
+  const storage::ContainerRow row = load_row(state_->store, name_or_id);
+  state_->store.rename_container(row.id, new_name);
+}
+
+}  // namespace engine

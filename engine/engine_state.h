@@ -1,0 +1,51 @@
+// Engine::State: what one Engine holds; for the .cc files that implement Engine.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/bundle.h"
+#include "engine/engine.h"
+#include "engine/monitor_link.h"
+#include "engine/run_directory.h"
+#include "storage/store.h"
+
+namespace engine {
+
+// A container that create() has made for a start that follows at once.
+struct PreparedStart {
+  BundleInput input;
+  base::UniqueFd lock;
+  std::optional<NewMonitor> monitor;
+};
+
+struct Engine::State {
+  explicit State(Config given) : config(std::move(given)), store(config.root) {}
+
+  RunDirectory directory_of(std::string_view id) const { return {config.state, id}; }
+  // Whether a monitor (or a command that is starting one) has it.
+  bool is_alive(std::string_view id) const { return directory_of(id).is_locked(); }
+
+  storage::ContainerRow load_current_row(std::string_view name_or_id);
+  // Throws kConflict "Container x is not running".
+  storage::ContainerRow load_running_row(std::string_view name_or_id);
+  // Locks a container that does not run, waiting for a monitor that is still cleaning up.
+  base::UniqueFd lock_stopped(const storage::ContainerRow& row, int seconds);
+
+  // The monitor has it and the program is about to execute: kStarted or kError comes next.
+  MonitorLink begin_start(std::string_view name_or_id, std::uint8_t flags, std::uint8_t wants);
+
+  // Sends the stop signal, waits, kills, until the exit is recorded.
+  void stop_running(const storage::ContainerRow& row, std::optional<int> seconds,
+                    std::string_view signal);
+  void kill_and_wait(const storage::ContainerRow& row);
+  void remove_stopped(const storage::ContainerRow& row, RemoveVolumes volumes);
+
+  Config config;
+  storage::Store store;
+  std::optional<PreparedStart> prepared;
+};
+
+ContainerInfo make_info(const storage::ContainerRow& row);
+
+}  // namespace engine

@@ -1,0 +1,34 @@
+// ExecStreams: pipes or a terminal between this command and a further process in a container.
+#pragma once
+
+#include "base/unique_fd.h"
+#include "engine/engine.h"
+#include "runtime/container.h"
+
+namespace engine {
+
+// Our descriptors are never lent to a container: what it could reopen or do to our terminal stays
+// behind pipes.
+class ExecStreams {
+ public:
+  explicit ExecStreams(const ExecRequest& request);
+
+  runtime::Stdio theirs() const;  // for runtime::exec
+  void close_theirs();
+
+  // Carries bytes until the process has ended and its output is read; nullopt after the detach keys.
+  std::optional<int> run(runtime::Executed& process);
+
+ private:
+  struct Pipe {
+    base::UniqueFd read, write;
+  };
+  bool copy_output(base::UniqueFd& from, int to);  // false: nothing more for now
+  void flush_stdin();
+
+  const ExecRequest& request_;
+  Pipe in_, out_, err_;
+  std::string typed_;  // not yet taken by the process
+};
+
+}  // namespace engine

@@ -1,0 +1,96 @@
+#include "engine/exit_record.h"
+
+#include <unistd.h>
+
+#include "base/time.h"
+#include "engine/volumes.h"
+
+namespace engine {
+namespace {
+
+// As docker's `run` exits where the program could not be started.
+int start_exit_code(base::ErrorKind kind) {
+  switch (kind) {
+    case base::ErrorKind::kCommandNotFound:
+      return 127;
+    case base::ErrorKind::kCommandNotRunnable:
+      return 126;
+    default:
+      return 128;
+  }
+}
+
+}  // namespace
+
+void record_start(storage::Store& store, const std::string& id, const base::ProcessId& init,
+                  const NetworkState& network) {
+  const base::ProcessId monitor = base::find_process(getpid()).value_or(base::ProcessId{});
+  store.modify_container(id, [&](storage::ContainerRow& row) {
+    row.status = storage::ContainerStatus::kRunning;
+    row.started = base::now();
+    row.finished = 0;
+    row.init = init;
+    row.monitor = monitor;
+    row.boot_id = base::boot_id();
+    row.exit_code = 0;
+    row.oom_killed = false;
+    row.error.clear();
+    row.ports = render_network_state(network);
+  });
+}
+
+void record_failure(storage::Store& store, const storage::ContainerRow& row,
+                    const base::Error& error) {
+  if (row.auto_remove) {
+    store.remove_container(row.id);
+    discard_container_files(store, row, parse_options(row.options));
+    return;
+  }
+  store.modify_container(row.id, [&](storage::ContainerRow& current) {
+    current.status = storage::ContainerStatus::kCreated;
+    current.exit_code = start_exit_code(error.kind());
+    current.error = error.what();
+    current.ports.clear();
+  });
+}
+
+bool record_exit(storage::Store& store, const storage::ContainerRow& row, int code,
+                 bool oom_killed) {
+  if (row.auto_remove) {
+    store.remove_container(row.id);
+    return true;
+  }
+  bool leased = false;
+  const auto written = store.modify_container(row.id, [&](storage::ContainerRow& current) {
+    current.status = storage::ContainerStatus::kExited;
+    current.exit_code = code;
+    current.oom_killed = oom_killed;
+    current.finished = base::now();
+    current.init = {};
+    current.monitor = {};
+    leased = !current.ports.empty();
+    current.ports.clear();
+  });
+  if (leased) store.release_address(row.id, kBridgeNetwork);
+  return !written;
+}
+
+void record_status(storage::Store& store, const std::string& id, storage::ContainerStatus status) {
+  store.modify_container(id, [&](storage::ContainerRow& row) { row.status = status; });
+}
+
+void discard_container_files(storage::Store& store, const storage::ContainerRow& row,
+                             const ContainerOptions& options) noexcept {
+  try {
+    const auto folder = store.container_dir(row.id);
+    if (access(folder.c_str(), F_OK) == 0) store.move_to_trash(folder);
+    remove_anonymous_volumes(store, options);
+  } catch (const base::Error&) {  // directories without a row: the sweep's
+  }
+}
+
+std::filesystem::path log_path(const storage::Store& store, const std::string& id) {
+  return store.container_dir(id) / (id + "-json.log");
+}
+
+}  // namespace engine

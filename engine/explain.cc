@@ -1,0 +1,102 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "engine/bundle.h"
+#include "engine/engine_state.h"
+#include "engine/mount_plan.h"
+#include "engine/spec.h"
+#include "engine/volumes.h"
+#include "network/bridge.h"
+#include "runtime/container.h"
+
+namespace engine {
+namespace {
+
+// Stands for what only a real start chooses.
+constexpr char kExampleId[] = "0000000000000000000000000000000000000000000000000000000000000000";
+
+void add_steps(std::string& text, const char* title, const std::vector<network::Step>& steps) {
+  if (steps.empty()) return;
+  text += std::string(title) + "\n";
+  for (const network::Step& step : steps) text += "  " + step.text + "\n";
+}
+
+std::string explain_layers(storage::Store& store, const storage::ImageRow& image,
+                           const storage::OverlayPlan& overlay) {
+  std::string text = "image " + image.id.str() + "\nlayers, bottom first\n";
+  for (std::size_t i = 0; i < image.layers.size(); ++i) {
+    text += "  " + image.layers[i].str() + "  " + store.layer_dir(image.layer_keys[i]).string() + "\n";
+  }
+  text += "writable layer\n  " + overlay.upper.string() + "\n  work " + overlay.work.string() + "\n";
+  return text;
+}
+
+std::string explain_mount_sources(storage::Store& store, const ContainerOptions& options) {
+  std::string text;
+  for (const MountOption& mount : options.mounts) {
+    if (mount.kind != MountOption::Kind::kVolume) continue;
+    const bool exists = store.find_volume(mount.source).has_value();
+    text += "  volume " + mount.source + " on " + mount.target +
+            (exists ? "" : " (made, and filled from the image)") + "\n";
+  }
+  return text.empty() ? text : "volumes\n" + text;
+}
+
+}  // namespace
+
+std::string Engine::explain(const ContainerOptions& options) {
+  storage::Store& store = state_->store;
+  const auto image = store.find_image(options.image);
+  if (!image) {
+    return "pull " + oci::Reference::parse(options.image).str() +
+           "\n  the image is not here: it would be pulled first, and the rest depends on it\n";
+  }
+  BundleInput input{.row = {.id = kExampleId, .image = image->id},
+                    .options = options,
+                    .image = *image,
+                    .image_config = oci::parse_image_config(image->config),
+                    .network = {}};
+  input.row.name = options.name.empty() ? "<made up>" : options.name;
+  name_volumes(input.options, input.image_config.volumes);
+  // A missing source of -v is made by a real start, and only by that.
+  for (MountOption& mount : input.options.mounts) mount.create_source = false;
+  const fs::path folder = store.container_dir(kExampleId);
+  const storage::OverlayPlan overlay = storage::plan_overlay(store, image->layer_keys, folder);
+
+  std::string text = explain_layers(store, *image, overlay);
+  text += explain_mount_sources(store, input.options);
+  network::NetworkPlan network;
+  if (options.network == NetworkMode::kBridge) {
+    input.network.bridge = plan_bridge(store, state_->config);
+    input.network.endpoint.address.bits = plan_lease(input.network.bridge).first;
+    complete_endpoint(input);
+    network = network::plan_endpoint(input.network.bridge, input.network.endpoint);
+    text += "network " + input.network.bridge.bridge + ", " + input.network.bridge.subnet.str() +
+            ", gateway " + input.network.bridge.gateway.str() + "\n";
+  } else {
+    text += options.network == NetworkMode::kHost ? "network of the host\n"
+                                                  : "network: its own, with loopback only\n";
+  }
+  add_steps(text, "bridge, where missing", network.bridge);
+  add_steps(text, "network of the container", network.endpoint);
+  add_steps(text, "published ports", network.ports);
+
+  const RunDirectory directory = state_->directory_of(kExampleId);
+  const oci::RuntimeSpec spec = make_spec(store, state_->config, directory, input, EtcFiles::kBound);
+  runtime::CreateOptions create{.id = kExampleId,
+                                .bundle = directory.path(),
+                                .state_dir = directory.runtime(),
+                                .stdio = {},
+                                .overlay = runtime::RootOverlay{.lower = overlay.lower,
+                                                                .upper = overlay.upper,
+                                                                .work = overlay.work},
+                                .cgroup_parent = state_->config.cgroup_parent,
+                                .configure_network = {}};
+  text += "runtime\n" + runtime::explain(spec, create);
+  if (!text.ends_with('\n')) text += '\n';
+  return text;
+}
+
+}  // namespace engine

@@ -1,0 +1,247 @@
+#include "engine/engine.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "engine/bundle.h"
+#include "engine/engine_state.h"
+#include "engine/exit_record.h"
+#include "engine/inspect_words.h"
+#include "engine/log_writer.h"
+#include "engine/process_plan.h"
+#include "engine/spec.h"
+
+namespace engine {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json state_json(const storage::ContainerRow& row) {
+  using storage::ContainerStatus;
+  const bool running = row.status == ContainerStatus::kRunning;
+  const bool paused = row.status == ContainerStatus::kPaused;
+  return {{"Status", status_word(row.status)},
+          {"Running", running || paused},
+          {"Paused", paused},
+          {"Restarting", false},
+          {"OOMKilled", row.oom_killed},
+          {"Dead", row.status == ContainerStatus::kDead},
+          {"Pid", running || paused ? row.init.pid : 0},
+          {"ExitCode", row.exit_code},
+          {"Error", row.error},
+          {"StartedAt", base::format_rfc3339(row.started)},
+          {"FinishedAt", base::format_rfc3339(row.finished)}};
+}
+
+Json list_or_null(const std::vector<std::string>& list) {
+  return list.empty() ? Json(nullptr) : Json(list);
+}
+
+const char* network_word(NetworkMode mode) {
+  switch (mode) {
+    case NetworkMode::kNone:
+      return "none";
+    case NetworkMode::kHost:
+      return "host";
+    case NetworkMode::kBridge:
+      break;
+  }
+  return "bridge";
+}
+
+std::string port_key(std::uint16_t port, network::Protocol protocol) {
+  return std::to_string(port) + "/" + protocol_name(protocol);
+}
+
+Json port_bindings(const ContainerOptions& options) {
+  Json bindings = Json::object();
+  for (const PortOption& port : options.ports) {
+    bindings[port_key(port.container_port, port.protocol)].push_back(
+        {{"HostIp", port.host_address},
+         {"HostPort", port.host_port == 0 ? "" : std::to_string(port.host_port)}});
+  }
+  return bindings;
+}
+
+Json binds_of(const ContainerOptions& options) {
+  Json binds = Json::array();
+  for (const MountOption& mount : options.mounts) {
+    if (mount.kind != MountOption::Kind::kBind) continue;
+    binds.push_back(mount.source + ":" + mount.target + (mount.readonly ? ":ro" : ""));
+  }
+  return binds.empty() ? Json(nullptr) : binds;
+}
+
+Json ulimits_of(const ContainerOptions& options) {
+  Json ulimits = Json::array();
+  for (const oci::Rlimit& limit : options.ulimits) {
+    std::string name = limit.type.substr(limit.type.find('_') + 1);
+    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    ulimits.push_back({{"Name", name}, {"Hard", limit.hard}, {"Soft", limit.soft}});
+  }
+  return ulimits.empty() ? Json(nullptr) : ulimits;
+}
+
+Json host_config_json(const ContainerOptions& options, const oci::RuntimeSpec& spec) {
+  Json log_options = Json::object();
+  for (const auto& [key, value] : options.log_options) log_options[key] = value;
+  return {{"Binds", binds_of(options)},
+          {"LogConfig", {{"Type", options.log_driver}, {"Config", log_options}}},
+          {"NetworkMode", network_word(options.network)},
+          {"PortBindings", port_bindings(options)},
+          {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
+          {"AutoRemove", options.auto_remove},
+          {"CapAdd", list_or_null(options.cap_add)},
+          {"CapDrop", list_or_null(options.cap_drop)},
+          {"CgroupnsMode", "private"},
+          {"Dns", Json(options.dns)},
+          {"DnsOptions", Json(options.dns_options)},
+          {"DnsSearch", Json(options.dns_search)},
+          {"ExtraHosts", list_or_null(options.extra_hosts)},
+          {"GroupAdd", list_or_null(options.group_add)},
+          {"IpcMode", "private"},
+          {"OomScoreAdj", options.oom_score_adj.value_or(0)},
+          {"PidMode", ""},
+          {"Privileged", options.privileged},
+          {"PublishAllPorts", options.publish_all},
+          {"ReadonlyRootfs", options.read_only},
+          {"SecurityOpt", list_or_null(options.security_opt)},
+          {"UTSMode", ""},
+          {"ShmSize", options.shm_size},
+          {"Sysctls", Json(options.sysctls)},
+          {"Runtime", "sampan"},
+          {"Init", options.init},
+          {"CpuShares", options.cpu_shares},
+          {"Memory", options.memory},
+          {"NanoCpus", options.nano_cpus},
+          {"CgroupParent", ""},
+          {"CpusetCpus", options.cpuset_cpus},
+          {"Devices", list_or_null(options.devices)},
+          {"MemoryReservation", options.memory_reservation},
+          {"MemorySwap", spec.linux_.resources.memory.swap.value_or(0)},
+          {"PidsLimit", options.pids_limit == 0 ? Json(nullptr) : Json(options.pids_limit)},
+          {"Ulimits", ulimits_of(options)},
+          {"MaskedPaths", Json(spec.linux_.masked_paths)},
+          {"ReadonlyPaths", Json(spec.linux_.readonly_paths)}};
+}
+
+Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
+  const ContainerOptions& options = input.options;
+  const oci::ImageConfig& image = input.image_config;
+  Json exposed = Json::object();
+  for (const std::string& port : image.exposed_ports) exposed[port] = Json::object();
+  for (const PortOption& port : options.ports) {
+    exposed[port_key(port.container_port, port.protocol)] = Json::object();
+  }
+  Json volumes = Json::object();
+  for (const std::string& path : image.volumes) volumes[path] = Json::object();
+  const std::vector<std::string> entrypoint = options.entrypoint.value_or(image.entrypoint);
+  const bool image_command = !options.entrypoint && options.command.empty();
+  Json config = {{"Hostname", spec.hostname},
+                 {"Domainname", options.domainname},
+                 {"User", options.user.empty() ? image.user : options.user},
+                 {"AttachStdin", options.interactive},
+                 {"AttachStdout", true},
+                 {"AttachStderr", true},
+                 {"ExposedPorts", exposed},
+                 {"Tty", options.tty},
+                 {"OpenStdin", options.interactive},
+                 {"StdinOnce", options.interactive},
+                 {"Env", Json(config_environment(image, options))},
+                 {"Cmd", list_or_null(image_command ? image.cmd : options.command)},
+                 {"Image", input.row.image_name},
+                 {"Volumes", volumes.empty() ? Json(nullptr) : volumes},
+                 {"WorkingDir", options.working_dir.empty() ? image.working_dir : options.working_dir},
+                 {"Entrypoint", list_or_null(entrypoint)},
+                 {"Labels", Json::parse(input.row.labels, nullptr, false)}};
+  if (!options.stop_signal.empty()) config["StopSignal"] = options.stop_signal;
+  if (options.stop_timeout) config["StopTimeout"] = *options.stop_timeout;
+  return config;
+}
+
+Json mounts_json(storage::Store& store, const ContainerOptions& options) {
+  Json mounts = Json::array();
+  for (const MountOption& mount : options.mounts) {
+    const bool volume = mount.kind == MountOption::Kind::kVolume;
+    const bool bind = mount.kind == MountOption::Kind::kBind;
+    Json json = {{"Type", volume ? "volume" : bind ? "bind" : "tmpfs"}};
+    if (volume) json["Name"] = mount.source;
+    json["Source"] = volume ? store.volume_dir(mount.source).string() : bind ? mount.source : "";
+    json["Destination"] = mount.target;
+    if (volume) json["Driver"] = "local";
+    json["Mode"] = mount.readonly ? "ro" : "";
+    json["RW"] = !mount.readonly;
+    json["Propagation"] = bind ? (mount.propagation.empty() ? "rprivate" : mount.propagation) : "";
+    mounts.push_back(std::move(json));
+  }
+  return mounts;
+}
+
+Json network_json(const ContainerInfo& info) {
+  Json ports = Json::object();
+  for (const network::PublishedPort& port : info.ports) {
+    ports[port_key(port.container_port, port.protocol)].push_back(
+        {{"HostIp", port.host_address.str()}, {"HostPort", std::to_string(port.host_port)}});
+  }
+  Json networks = Json::object();
+  networks[network_word(info.options.network)] = {{"Gateway", info.gateway},
+                                                  {"IPAddress", info.ip_address},
+                                                  {"IPPrefixLen", info.ip_prefix},
+                                                  {"MacAddress", info.mac_address}};
+  return {{"Ports", ports},
+          {"Gateway", info.gateway},
+          {"IPAddress", info.ip_address},
+          {"IPPrefixLen", info.ip_prefix},
+          {"MacAddress", info.mac_address},
+          {"Networks", networks}};
+}
+
+}  // namespace
+
+std::optional<std::string> Engine::inspect_container(std::string_view name_or_id) {
+  const auto info = find_container(name_or_id);
+  if (!info) return std::nullopt;
+  const storage::ContainerRow& row = info->row;
+  const BundleInput input = load_bundle_input(state_->store, row);
+  const RunDirectory directory = state_->directory_of(row.id);
+  const oci::RuntimeSpec spec = describe_spec(input);
+  const std::vector<std::string>& arguments = spec.process->args;
+  const storage::OverlayPlan overlay = storage::plan_overlay(
+      state_->store, input.image.layer_keys, state_->store.container_dir(row.id));
+  std::string lower;
+  for (const fs::path& layer : overlay.lower) lower += (lower.empty() ? "" : ":") + layer.string();
+  const Json document = {
+      {"Id", row.id},
+      {"Created", base::format_rfc3339(row.created)},
+      {"Path", arguments.front()},
+      {"Args", std::vector<std::string>(arguments.begin() + 1, arguments.end())},
+      {"State", state_json(row)},
+      {"Image", row.image.str()},
+      {"ResolvConfPath", (directory.path() / "resolv.conf").string()},
+      {"HostnamePath", (directory.path() / "hostname").string()},
+      {"HostsPath", (directory.path() / "hosts").string()},
+      {"LogPath",
+       input.options.log_driver == "none" ? "" : log_path(state_->store, row.id).string()},
+      {"Name", "/" + row.name},
+      {"RestartCount", 0},
+      {"Driver", "overlay2"},
+      {"Platform", "linux"},
+      {"MountLabel", ""},
+      {"ProcessLabel", ""},
+      {"AppArmorProfile", ""},
+      {"ExecIDs", nullptr},
+      {"HostConfig", host_config_json(input.options, spec)},
+      {"GraphDriver",
+       {{"Data",
+         {{"LowerDir", lower},
+          {"MergedDir", ""},
+          {"UpperDir", overlay.upper.string()},
+          {"WorkDir", overlay.work.string()}}},
+        {"Name", "overlay2"}}},
+      {"Mounts", mounts_json(state_->store, input.options)},
+      {"Config", config_json(input, spec)},
+      {"NetworkSettings", network_json(*info)}};
+  return document.dump(4, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace engine

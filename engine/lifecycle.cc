@@ -1,0 +1,142 @@
+#include <csignal>
+#include <poll.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "engine/engine.h"
+#include "engine/engine_state.h"
+#include "engine/reconcile.h"
+#include "engine/signals.h"
+#include "runtime/container.h"
+
+namespace engine {
+namespace {
+
+constexpr int kDefaultStopSeconds = 10;
+constexpr int kKillSeconds = 20;  // a process in an uninterruptible sleep may outlive SIGKILL
+
+// Whether the monitor said, within the time, how the container ended, or ended itself.
+bool wait_for_end(MonitorLink& link, int milliseconds) {
+  const base::Nanoseconds deadline = base::now() + milliseconds * 1'000'000LL;
+  for (;;) {
+    FrameReader::Frame frame{};
+    while (link.next(frame)) {
+      if (frame.type == FrameType::kExit) return true;
+    }
+    const auto left = milliseconds < 0 ? -1 : (deadline - base::now()) / 1'000'000;
+    if (milliseconds >= 0 && left <= 0) return false;
+    pollfd item = {.fd = link.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&item, 1, static_cast<int>(left)) > 0 && !link.receive()) return true;
+  }
+}
+
+void signal_init(const storage::ContainerRow& row, int signal) {
+  const auto process = base::open_process(row.init);
+  if (process) base::send_signal(process->get(), signal);
+}
+
+void ask_monitor(MonitorLink& link, FrameType request) {
+  link.send(request, {});
+  while (const auto frame = link.wait_next()) {
+    if (frame->type == FrameType::kDone) return;
+    if (frame->type == FrameType::kError) throw parse_error(frame->payload);
+  }
+  throw base::Error(base::ErrorKind::kUnavailable, "the container ended just now");
+}
+
+int stop_signal_of(const ContainerOptions& options, std::string_view given) {
+  if (!given.empty()) return parse_signal(given);
+  return options.stop_signal.empty() ? SIGTERM : parse_signal(options.stop_signal);
+}
+
+}  // namespace
+
+void Engine::State::stop_running(const storage::ContainerRow& row, std::optional<int> seconds,
+                                 std::string_view signal) {
+  const ContainerOptions options = parse_options(row.options);
+  const int number = stop_signal_of(options, signal);
+  auto link = connect_monitor(directory_of(row.id), 0);
+  if (!link) return;  // it ends by itself right now; whoever looks next sees how
+  // A frozen process would not see the signal before it is thawed.
+  if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
+  signal_init(row, number);
+  const int patience = seconds.value_or(options.stop_timeout.value_or(kDefaultStopSeconds));
+  if (wait_for_end(*link, patience < 0 ? -1 : patience * 1000)) return;
+  signal_init(row, SIGKILL);
+  if (wait_for_end(*link, kKillSeconds * 1000)) return;
+  throw base::Error(base::ErrorKind::kUnavailable,
+                    "container " + row.id + " does not end, not even of SIGKILL");
+}
+
+void Engine::State::kill_and_wait(const storage::ContainerRow& row) {
+  auto link = connect_monitor(directory_of(row.id), 0);
+  signal_init(row, SIGKILL);
+  if (!link) return;
+  if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
+  if (wait_for_end(*link, kKillSeconds * 1000)) return;
+  throw base::Error(base::ErrorKind::kUnavailable,
+                    "container " + row.id + " does not end, not even of SIGKILL");
+}
+
+void Engine::stop(std::string_view name_or_id, std::optional<int> seconds,
+                  std::string_view signal) {
+  const storage::ContainerRow row = state_->load_current_row(name_or_id);
+  if (!signal.empty()) parse_signal(signal);
+  if (is_active(row.status)) state_->stop_running(row, seconds, signal);
+}
+
+void Engine::kill(std::string_view name_or_id, std::string_view signal) {
+  const int number = parse_signal(signal);
+  const storage::ContainerRow row = load_row(state_->store, name_or_id);
+  if (!is_active(row.status) || !state_->is_alive(row.id)) {
+    throw base::Error(base::ErrorKind::kConflict, "Cannot kill container: " +
+                                                      std::string(name_or_id) + ": Container " +
+                                                      row.id + " is not running");
+  }
+  if (number == SIGKILL) return state_->kill_and_wait(row);
+  signal_init(row, number);
+}
+
+int Engine::wait(std::string_view name_or_id) {
+  const storage::ContainerRow row = state_->load_current_row(name_or_id);
+  if (!is_active(row.status)) return row.exit_code;
+  if (auto link = connect_monitor(state_->directory_of(row.id), 0)) {
+    if (const auto code = wait_for_exit_code(*link)) return *code;
+  }
+  // The monitor was killed, or ended before it saw us: the row knows.
+  return state_->load_current_row(row.id).exit_code;
+}
+
+void Engine::pause(std::string_view name_or_id) {
+  const storage::ContainerRow row = state_->load_running_row(name_or_id);
+  if (row.status == storage::ContainerStatus::kPaused) {
+    throw base::Error(base::ErrorKind::kConflict, "Container " + row.id + " is already paused");
+  }
+  if (auto link = connect_monitor(state_->directory_of(row.id), 0)) {
+    ask_monitor(*link, FrameType::kPause);
+  }
+}
+
+void Engine::unpause(std::string_view name_or_id) {
+  const storage::ContainerRow row = state_->load_current_row(name_or_id);
+  if (row.status != storage::ContainerStatus::kPaused) {
+    throw base::Error(base::ErrorKind::kConflict, "Container " + row.id + " is not paused");
+  }
+  if (auto link = connect_monitor(state_->directory_of(row.id), 0)) {
+    ask_monitor(*link, FrameType::kUnpause);
+  }
+}
+
+void Engine::restart(std::string_view name_or_id, std::optional<int> seconds) {
+  const storage::ContainerRow row = state_->load_current_row(name_or_id);
+  if (is_active(row.status)) {
+    if (row.auto_remove) {
+      throw base::Error(base::ErrorKind::kConflict,
+                        "container " + row.id + " would be removed when it stops (--rm)");
+    }
+    state_->stop_running(row, seconds, {});
+  }
+  start(row.id);
+}
+
+}  // namespace engine

@@ -1,0 +1,257 @@
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/trace.h"
+#include "engine/attach_protocol.h"
+#include "engine/bundle.h"
+#include "engine/engine.h"
+#include "engine/exit_record.h"
+#include "engine/monitor_loop.h"
+#include "engine/monitor_start.h"
+
+namespace engine {
+namespace {
+
+constexpr int kControlFd = 3;
+constexpr char kOomScore[] = "-500";  // the last of its container to go, but not above the host
+
+struct Job {
+  std::string id;
+  std::uint8_t flags = 0;   // JobFlags
+  std::uint8_t wants = 0;   // HelloFlags
+  base::UniqueFd lock;      // of the run directory: held until this process ends
+};
+
+Config parse_config(int argc, char** argv) {
+  Config config;
+  for (int i = 1; i + 1 < argc; ++i) {
+    const std::string_view name = argv[i];
+    if (name == "--root") config.root = argv[++i];
+    if (name == "--state") config.state = argv[++i];
+    if (name == "--cgroup-parent") config.cgroup_parent = argv[++i];
+  }
+  return config;
+}
+
+// The first message of the control socket, with the lock. nullopt: the command changed its mind.
+std::optional<Job> receive_job(int control) {
+  std::array<char, 512> buffer;
+  iovec vector = {.iov_base = buffer.data(), .iov_len = buffer.size()};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary;
+  message.msg_controllen = sizeof ancillary;
+  ssize_t count = 0;
+  do {
+    count = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+  } while (count < 0 && errno == EINTR);
+  if (count <= 0) return std::nullopt;
+  FrameReader reader;
+  reader.add({buffer.data(), static_cast<std::size_t>(count)});
+  FrameReader::Frame frame{};
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (!reader.next(frame) || frame.type != FrameType::kJob || frame.payload.size() < 3 ||
+      header == nullptr || header->cmsg_type != SCM_RIGHTS) {
+    return std::nullopt;
+  }
+  int lock = -1;
+  std::memcpy(&lock, CMSG_DATA(header), sizeof lock);
+  return Job{.id = std::string(frame.payload.substr(2)),
+             .flags = static_cast<std::uint8_t>(frame.payload[0]),
+             .wants = static_cast<std::uint8_t>(frame.payload[1]),
+             .lock = base::UniqueFd(lock)};
+}
+
+// The path may be longer than sockaddr_un takes: the directory is named by its descriptor.
+base::UniqueFd listen_for_clients(const RunDirectory& directory) {
+  const base::UniqueFd folder = base::open_file(directory.path(), O_PATH | O_DIRECTORY);
+  const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/attach.sock";
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  base::UniqueFd socket(base::check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+                                    "socket"));
+  unlink(path.c_str());
+  const mode_t old_mask = umask(0177);
+  const int result = bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  umask(old_mask);
+  base::check(result, directory.attach_socket().string());
+  base::check(listen(socket.get(), 16), "listen");
+  return socket;
+}
+
+LogWriter make_log(const storage::Store& store, const StartedContainer& container) {
+  const ContainerOptions& options = container.options;
+  if (options.log_driver == "none") return {};
+  const auto option = [&](const char* name) {
+    const auto it = options.log_options.find(name);
+    return it == options.log_options.end() ? std::string() : it->second;
+  };
+  return {log_path(store, container.row.id),
+          parse_log_limits(option("max-size"), option("max-file"))};
+}
+
+class Monitor {
+ public:
+  Monitor(Config config, Job job, base::UniqueFd control)
+      : config_(std::move(config)),
+        job_(std::move(job)),
+        directory_(config_.state, job_.id),
+        starter_(std::make_unique<MonitorClient>(std::move(control))) {}
+
+  int run() {
+    store_.emplace(config_.root);
+    if ((job_.flags & kJobTrace) != 0) {
+      base::set_trace_sink([this](const base::TraceEvent& event) {
+        if (starter_) starter_->send(FrameType::kTrace, render_trace(event));
+      });
+    }
+    std::optional<StartedContainer> container = start();
+    if (!container) return 1;
+    watch(*container);
+    return 0;
+  }
+
+ private:
+  // On failure the row says why and the starter is told.
+  std::optional<StartedContainer> start() {
+    std::optional<StartedContainer> container;
+    try {
+      container = create_from_bundle(*store_, config_, directory_, job_.id);
+      settle();
+      {
+        base::TraceStep step("engine", "execute the program");
+        runtime::start(container->process);
+      }
+      base::TraceStep step("engine", "record that it runs");
+      listener_ = listen_for_clients(directory_);
+      record_start(*store_, job_.id, container->process.init, container->network);
+    } catch (const base::Error& error) {
+      fail(container, error);
+      return std::nullopt;
+    }
+    return container;
+  }
+
+  void fail(std::optional<StartedContainer>& container, const base::Error& error) {
+    if (container) container->port_sockets.clear();
+    tear_down(directory_);
+    if (const auto row = store_->find_container(job_.id)) record_failure(*store_, *row, error);
+    starter_->send(FrameType::kError, render_error(error));
+    starter_->flush_blocking();
+    directory_.remove();
+    store_->discard_trash();
+  }
+
+  // After the clone: none of this may reach the container.
+  void settle() {
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    const base::UniqueFd score(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    if (score && write(score.get(), kOomScore, sizeof kOomScore - 1) < 0) return;  // not permitted
+  }
+
+  void watch(StartedContainer& container) {
+    LoopHooks hooks = {.set_paused = [&](bool pause) { set_paused(pause); },
+                       .on_idle = [&] { become_small(); }};
+    MonitorLoop loop(container, make_log(*store_, container), std::move(listener_),
+                     std::move(hooks));
+    starter_->send(FrameType::kStarted, {});
+    const bool attached = (job_.flags & kJobAttached) != 0;
+    base::set_trace_sink({});
+    if (attached) {
+      starter_->set_flags(job_.wants);
+      loop.add_client(std::move(starter_), (job_.wants & kHelloStdin) != 0
+                                               ? MonitorLoop::StdinOnce::kYes
+                                               : MonitorLoop::StdinOnce::kNo);
+    } else {
+      starter_->flush_blocking();
+      starter_.reset();
+    }
+    finish(container, loop, loop.run());
+  }
+
+  // What others wait for comes first: free ports and the row, then the exit code, then the rest.
+  void finish(StartedContainer& container, MonitorLoop& loop, int code) {
+    if (!store_) store_.emplace(config_.root);
+    bool oom = false;
+    try {
+      oom = runtime::read_oom(container.process.cgroup_paths).killed;
+    } catch (const base::Error&) {  // the groups are gone already
+    }
+    const NetworkState& network = container.network;
+    if (!network.endpoint.ports.empty()) {
+      try {
+        network::unpublish(network.bridge, network.endpoint);
+      } catch (const base::Error&) {  // tear_down() tries once more
+      }
+    }
+    container.port_sockets.clear();
+    const bool removed = record_exit(*store_, container.row, code, oom);
+    loop.send_to_all(FrameType::kExit, render_number(static_cast<std::uint64_t>(code), 4));
+    tear_down(directory_);
+    if (removed) discard_container_files(*store_, container.row, container.options);
+    directory_.remove();
+    job_.lock.reset();
+    store_->discard_trash();
+    store_->checkpoint();
+    store_.reset();
+    loop.flush_clients();
+  }
+
+  void set_paused(bool pause) {
+    if (pause) {
+      runtime::pause(directory_.runtime());
+    } else {
+      runtime::resume(directory_.runtime());
+    }
+    if (!store_) store_.emplace(config_.root);
+    record_status(*store_, job_.id,
+                  pause ? storage::ContainerStatus::kPaused : storage::ContainerStatus::kRunning);
+    become_small();
+  }
+
+  void become_small() {
+    store_.reset();
+    malloc_trim(0);
+  }
+
+  Config config_;
+  Job job_;
+  RunDirectory directory_;
+  std::unique_ptr<MonitorClient> starter_;
+  std::optional<storage::Store> store_;
+  base::UniqueFd listener_;
+};
+
+}  // namespace
+
+int run_monitor(int argc, char** argv) {
+  base::UniqueFd control(kControlFd);
+  fcntl(control.get(), F_SETFD, FD_CLOEXEC);
+  prctl(PR_SET_NAME, "sampan-monitor");
+  if (chdir("/") != 0) return 1;
+  umask(022);
+  const Config config = parse_config(argc, argv);
+  std::optional<Job> job = receive_job(control.get());
+  if (!job) return 0;
+  try {
+    return Monitor(config, std::move(*job), std::move(control)).run();
+  } catch (const std::exception&) {
+    return 1;  // the lock goes with us, and the next command sweeps what is left
+  }
+}
+
+}  // namespace engine

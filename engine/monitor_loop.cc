@@ -1,0 +1,353 @@
+#include "engine/monitor_loop.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "engine/signals.h"
+
+namespace engine {
+namespace {
+
+constexpr std::size_t kChunk = 65536;
+constexpr std::size_t kMaxClients = 64;
+constexpr base::Nanoseconds kSecond = 1'000'000'000;
+constexpr base::Nanoseconds kIdleAfter = kSecond;
+// After the first process has gone, so has its PID namespace: only a descriptor that was passed out
+// of the container can keep its pipes open. No such thing may keep `--rm` waiting.
+constexpr int kDrainMilliseconds = 100;
+constexpr int kDefaultStopSeconds = 10;
+
+base::Nanoseconds monotonic() {
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * kSecond + time.tv_nsec;
+}
+
+void make_nonblocking(int fd) {
+  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+base::UniqueFd watch_termination() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+}  // namespace
+
+MonitorLoop::MonitorLoop(StartedContainer& container, LogWriter log, base::UniqueFd listener,
+                         LoopHooks hooks)
+    : container_(container),
+      log_(std::move(log)),
+      epoll_(base::check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      listener_(std::move(listener)),
+      termination_(watch_termination()),
+      hooks_(std::move(hooks)),
+      idle_at_(monotonic() + kIdleAfter) {
+  make_nonblocking(container_.in.get());
+  make_nonblocking(container_.out.get());
+  make_nonblocking(container_.err.get());
+  make_nonblocking(container_.process.console.get());
+  if (container_.process.console) {
+    container_.out = std::move(container_.process.console);  // both directions
+    // Our own descriptor of the other side: without one, the terminal would read as hung up
+    // whenever the container has it closed for a moment.
+    peer_.reset(ioctl(container_.out.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  }
+  watch(listener_source_, listener_.get(), EPOLLIN);
+  watch(exit_source_, container_.process.pidfd.get(), EPOLLIN);
+  watch(signal_source_, termination_.get(), EPOLLIN);
+}
+
+MonitorLoop::~MonitorLoop() = default;
+
+void MonitorLoop::watch(Source& source, int fd, std::uint32_t events) {
+  if (source.fd == fd && source.events == events) return;
+  epoll_event event = {.events = events, .data = {.fd = fd}};
+  if (source.events != 0 && (events == 0 || source.fd != fd)) {
+    // Fails where the descriptor was closed, which has removed it already.
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd, nullptr);
+  }
+  if (events != 0) {
+    const bool known = source.events != 0 && source.fd == fd;
+    base::check(epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event),
+                "epoll_ctl");
+  }
+  source = {fd, events};
+}
+
+MonitorClient& MonitorLoop::add_client(std::unique_ptr<MonitorClient> client, StdinOnce once) {
+  make_nonblocking(client->fd());
+  clients_.push_back(std::move(client));
+  client_sources_.emplace_back(clients_.back().get(), Source{});
+  if (once == StdinOnce::kYes) stdin_owner_ = clients_.back().get();
+  return *clients_.back();
+}
+
+void MonitorLoop::update_interest() {
+  const bool blocked = std::any_of(clients_.begin(), clients_.end(),
+                                   [](const auto& client) { return client->is_behind(); });
+  const bool tty = container_.options.tty;
+  std::uint32_t out = blocked ? 0U : EPOLLIN;
+  if (tty && !stdin_pending_.empty()) out |= EPOLLOUT;
+  if (container_.out) watch(out_source_, container_.out.get(), out);
+  if (container_.err) watch(err_source_, container_.err.get(), blocked ? 0U : EPOLLIN);
+  if (container_.in) {
+    watch(in_source_, container_.in.get(), stdin_pending_.empty() ? 0U : EPOLLOUT);
+  }
+  for (auto& [client, source] : client_sources_) {
+    watch(source, client->fd(), client->has_pending() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  }
+}
+
+int MonitorLoop::timeout() const {
+  base::Nanoseconds next = 0;
+  for (const base::Nanoseconds at : {idle_at_, kill_at_}) {
+    if (at != 0 && (next == 0 || at < next)) next = at;
+  }
+  if (next == 0) return -1;
+  return static_cast<int>(std::max<base::Nanoseconds>(0, (next - monotonic()) / 1'000'000 + 1));
+}
+
+int MonitorLoop::run() {
+  std::array<epoll_event, 16> events;
+  while (!ended_) {
+    update_interest();
+    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), timeout());
+    if (count < 0 && errno != EINTR) base::throw_errno("epoll_wait");
+    for (int i = 0; i < count; ++i) {
+      dispatch(events[static_cast<std::size_t>(i)].data.fd,
+               events[static_cast<std::size_t>(i)].events);
+    }
+    forget_closed_clients();
+    const base::Nanoseconds now = monotonic();
+    if (idle_at_ != 0 && now >= idle_at_) {
+      idle_at_ = 0;
+      hooks_.on_idle();
+    }
+    if (kill_at_ != 0 && now >= kill_at_) {
+      kill_at_ = 0;
+      base::send_signal(container_.process.pidfd.get(), SIGKILL);
+    }
+  }
+  const int code = reap();
+  peer_.reset();
+  drain_output();
+  log_.finish(base::now());
+  return code;
+}
+
+void MonitorLoop::dispatch(int fd, std::uint32_t events) {
+  if (fd == exit_source_.fd) {
+    ended_ = true;
+  } else if (fd == listener_.get()) {
+    accept_client();
+  } else if (fd == termination_.get()) {
+    handle_termination();
+  } else if (container_.out && fd == container_.out.get()) {
+    if ((events & EPOLLOUT) != 0) write_stdin();
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_output(container_.out, Stream::kStdout);
+  } else if (container_.err && fd == container_.err.get()) {
+    read_output(container_.err, Stream::kStderr);
+  } else if (container_.in && fd == container_.in.get()) {
+    write_stdin();
+  } else {
+    for (const auto& client : clients_) {
+      if (client->fd() != fd) continue;
+      if ((events & EPOLLOUT) != 0) client->flush();
+      if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) serve(*client);
+      break;
+    }
+  }
+}
+
+bool MonitorLoop::read_output(base::UniqueFd& fd, Stream stream) {
+  static std::array<char, kChunk> buffer;
+  const ssize_t count = read(fd.get(), buffer.data(), buffer.size());
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (count <= 0) {  // EIO: the last one closed the terminal
+    watch(stream == Stream::kStdout ? out_source_ : err_source_, fd.get(), 0);
+    fd.reset();
+    return false;
+  }
+  const std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
+  log_.write(stream, bytes, base::now());
+  const bool is_out = stream == Stream::kStdout;
+  for (const auto& client : clients_) {
+    if (client->wants(is_out ? kHelloStdout : kHelloStderr)) {
+      client->send(is_out ? FrameType::kStdout : FrameType::kStderr, bytes);
+    }
+  }
+  return true;
+}
+
+void MonitorLoop::drain_output() {
+  const base::Nanoseconds deadline = monotonic() + kDrainMilliseconds * 1'000'000LL;
+  while (container_.out || container_.err) {
+    if (container_.out && read_output(container_.out, Stream::kStdout)) continue;
+    if (container_.err && read_output(container_.err, Stream::kStderr)) continue;
+    const auto left = (deadline - monotonic()) / 1'000'000;
+    if (left <= 0) break;
+    std::array<pollfd, 2> items = {
+        {{.fd = container_.out ? container_.out.get() : -1, .events = POLLIN, .revents = 0},
+         {.fd = container_.err ? container_.err.get() : -1, .events = POLLIN, .revents = 0}}};
+    if (items[0].fd >= 0 || items[1].fd >= 0) poll(items.data(), 2, static_cast<int>(left));
+  }
+}
+
+void MonitorLoop::write_stdin() {
+  const int fd = container_.options.tty ? container_.out.get() : container_.in.get();
+  while (!stdin_pending_.empty() && fd >= 0) {
+    const ssize_t count = write(fd, stdin_pending_.data(), stdin_pending_.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) return;
+    // EPIPE: the container closed its end. What comes is taken and dropped, as docker does.
+    std::size_t taken = count < 0 ? stdin_pending_.size() : static_cast<std::size_t>(count);
+    stdin_pending_.erase(0, taken);
+    while (taken > 0 && !stdin_debts_.empty()) {
+      auto& [client, debt] = stdin_debts_.front();
+      const std::size_t part = std::min(debt, taken);
+      if (client != nullptr) client->send(FrameType::kStdinTaken, render_number(part, 4));
+      debt -= part;
+      taken -= part;
+      if (debt == 0) stdin_debts_.erase(stdin_debts_.begin());
+    }
+  }
+  if (stdin_pending_.empty() && stdin_closing_) close_stdin();
+}
+
+void MonitorLoop::close_stdin() {
+  if (!stdin_pending_.empty()) {
+    stdin_closing_ = true;
+    return;
+  }
+  if (!container_.in) return;
+  watch(in_source_, container_.in.get(), 0);
+  container_.in.reset();
+}
+
+void MonitorLoop::accept_client() {
+  base::UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket || clients_.size() >= kMaxClients) return;
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
+  if (peer.uid != 0 && peer.uid != geteuid()) return;
+  add_client(std::make_unique<MonitorClient>(std::move(socket)), StdinOnce::kNo);
+}
+
+void MonitorLoop::serve(MonitorClient& client) {
+  client.receive();
+  FrameReader::Frame frame{};
+  try {
+    while (client.next(frame)) handle(client, frame);
+  } catch (const base::Error& error) {
+    client.send(FrameType::kError, render_error(error));
+    client.close();
+  }
+}
+
+void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame) {
+  switch (frame.type) {
+    case FrameType::kHello:
+      if (!frame.payload.empty()) client.set_flags(static_cast<std::uint8_t>(frame.payload[0]));
+      break;
+    case FrameType::kStdin:
+      if (!container_.in && !container_.options.tty) {
+        client.send(FrameType::kStdinTaken, render_number(frame.payload.size(), 4));
+        break;
+      }
+      if (stdin_pending_.size() + frame.payload.size() > 4 * kStdinWindow) {
+        throw base::Error(base::ErrorKind::kInvalid, "attach: standard input beyond its window");
+      }
+      stdin_pending_ += frame.payload;
+      stdin_debts_.emplace_back(&client, frame.payload.size());
+      write_stdin();
+      break;
+    case FrameType::kStdinClosed:
+      if (&client == stdin_owner_ && !container_.options.tty) close_stdin();
+      break;
+    case FrameType::kResize:
+      resize(frame.payload);
+      break;
+    case FrameType::kSignal:
+      if (!frame.payload.empty()) {
+        base::send_signal(container_.process.pidfd.get(),
+                          static_cast<unsigned char>(frame.payload[0]));
+      }
+      break;
+    case FrameType::kPause:
+    case FrameType::kUnpause:
+      hooks_.set_paused(frame.type == FrameType::kPause);
+      client.send(FrameType::kDone, {});
+      break;
+    default:
+      break;
+  }
+}
+
+void MonitorLoop::resize(std::string_view payload) {
+  if (payload.size() != 4 || !container_.options.tty || !container_.out) return;
+  winsize size = {};
+  size.ws_row = static_cast<unsigned short>(parse_number(payload.substr(0, 2)));
+  size.ws_col = static_cast<unsigned short>(parse_number(payload.substr(2, 2)));
+  ioctl(container_.out.get(), TIOCSWINSZ, &size);  // the kernel tells the foreground group
+}
+
+// Asked to end: the container is asked, and killed when it does not obey.
+void MonitorLoop::handle_termination() {
+  signalfd_siginfo info = {};
+  if (read(termination_.get(), &info, sizeof info) != sizeof info) return;
+  const std::string& name = container_.options.stop_signal;
+  base::send_signal(container_.process.pidfd.get(), name.empty() ? SIGTERM : parse_signal(name));
+  const int seconds = container_.options.stop_timeout.value_or(kDefaultStopSeconds);
+  if (seconds >= 0 && kill_at_ == 0) kill_at_ = monotonic() + seconds * kSecond + 1;
+}
+
+void MonitorLoop::forget_closed_clients() {
+  for (const auto& client : clients_) {
+    if (client->is_open()) continue;
+    for (auto& [debtor, debt] : stdin_debts_) {
+      if (debtor == client.get()) debtor = nullptr;
+    }
+    if (client.get() == stdin_owner_) {  // killed: what it would have typed will never come
+      stdin_owner_ = nullptr;
+      if (!container_.options.tty) close_stdin();
+    }
+  }
+  const auto closed = [](const MonitorClient& client) { return !client.is_open(); };
+  std::erase_if(client_sources_, [&](const auto& item) { return closed(*item.first); });
+  std::erase_if(clients_, [&](const auto& client) { return closed(*client); });
+}
+
+int MonitorLoop::reap() {
+  siginfo_t info = {};
+  while (waitid(P_PIDFD, static_cast<id_t>(container_.process.pidfd.get()), &info, WEXITED) != 0) {
+    if (errno != EINTR) base::throw_errno("waitid");
+  }
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+void MonitorLoop::send_to_all(FrameType type, std::string_view payload) {
+  for (const auto& client : clients_) client->send(type, payload);
+}
+
+void MonitorLoop::flush_clients() {
+  for (const auto& client : clients_) client->flush_blocking();
+}
+
+}  // namespace engine

@@ -1,0 +1,78 @@
+// MonitorLoop: carries a running container's streams between its log and its clients until it has
+// ended.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "engine/log_writer.h"
+#include "engine/monitor_client.h"
+#include "engine/monitor_start.h"
+
+namespace engine {
+
+struct LoopHooks {
+  std::function<void(bool pause)> set_paused;  // may throw
+  std::function<void()> on_idle;               // once, when the container has run for a while
+};
+
+// One thread, one epoll. Output is read only while every client keeps up, so memory stays bounded
+// and a container waits for its reader as it would for a pipe; its log is written first.
+class MonitorLoop {
+ public:
+  MonitorLoop(StartedContainer& container, LogWriter log, base::UniqueFd listener,
+              LoopHooks hooks);
+  ~MonitorLoop();
+
+  // The command that started the container. `once`: the container's standard input ends with this
+  // client's.
+  enum class StdinOnce { kNo, kYes };
+  MonitorClient& add_client(std::unique_ptr<MonitorClient> client, StdinOnce once);
+
+  // Returns the exit code (128 + n for signal n) after all output is in the log and on its way.
+  int run();
+
+  void send_to_all(FrameType type, std::string_view payload);
+  void flush_clients();  // waits for clients that are still reading
+
+ private:
+  struct Source {
+    int fd = -1;
+    std::uint32_t events = 0;  // what epoll is told; 0: not watched
+  };
+  void watch(Source& source, int fd, std::uint32_t events);
+  void update_interest();
+  void dispatch(int fd, std::uint32_t events);
+  void accept_client();
+  void serve(MonitorClient& client);
+  void handle(MonitorClient& client, const FrameReader::Frame& frame);
+  void forget_closed_clients();
+
+  bool read_output(base::UniqueFd& fd, Stream stream);  // false: nothing there now
+  void drain_output();
+  void write_stdin();
+  void close_stdin();
+  void resize(std::string_view payload);
+  void handle_termination();
+  int reap();
+  int timeout() const;
+
+  StartedContainer& container_;
+  LogWriter log_;
+  base::UniqueFd epoll_, listener_, termination_, peer_;
+  LoopHooks hooks_;
+  std::vector<std::unique_ptr<MonitorClient>> clients_;
+  std::vector<std::pair<MonitorClient*, Source>> client_sources_;
+  Source out_source_, err_source_, in_source_, listener_source_, exit_source_, signal_source_;
+  MonitorClient* stdin_owner_ = nullptr;  // whose standard input the container's ends with
+  std::string stdin_pending_;
+  std::vector<std::pair<MonitorClient*, std::size_t>> stdin_debts_;  // whom to acknowledge, in order
+  bool stdin_closing_ = false;
+  bool ended_ = false;
+  base::Nanoseconds idle_at_ = 0, kill_at_ = 0;  // monotonic; 0: never
+};
+
+}  // namespace engine

@@ -1,0 +1,101 @@
+#include "engine/reconcile.h"
+
+#include <cerrno>
+#include <csignal>
+#include <dirent.h>
+#include <string>
+#include <sys/stat.h>
+#include <vector>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/process.h"
+#include "base/trace.h"
+#include "engine/exit_record.h"
+#include "engine/monitor_start.h"
+
+namespace engine {
+namespace {
+
+constexpr int kKilled = 137;     // what a container whose monitor died is reported as
+constexpr int kLostByBoot = 255;  // docker's for one that a reboot ended
+constexpr int kKillMilliseconds = 10'000;
+
+bool is_id(std::string_view name) {
+  return name.size() == 64 &&
+         name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+std::vector<std::string> list_names(const fs::path& folder) {
+  std::vector<std::string> names;
+  const base::CHandle<DIR, closedir> stream(opendir(folder.c_str()));
+  if (!stream) return names;
+  while (const dirent* entry = readdir(stream.get())) names.emplace_back(entry->d_name);
+  return names;
+}
+
+void kill_init(const storage::ContainerRow& row) {
+  if (row.boot_id != base::boot_id()) return;
+  const auto process = base::open_process(row.init);
+  if (!process) return;
+  base::send_signal(process->get(), SIGKILL);
+  base::wait_for_exit(process->get(), kKillMilliseconds);
+}
+
+void record_orphan(storage::Store& store, const storage::ContainerRow& row) {
+  const ContainerOptions options = parse_options(row.options);
+  const bool same_boot = row.boot_id == base::boot_id();
+  if (is_active(row.status)) {
+    if (!record_exit(store, row, same_boot ? kKilled : kLostByBoot, false)) return;
+  } else if (row.status == storage::ContainerStatus::kCreated && row.auto_remove) {
+    store.remove_container(row.id);
+  } else {
+    return;
+  }
+  discard_container_files(store, row, options);
+}
+
+// A directory whose lock was free: its command or monitor was killed.
+void settle_leftover(storage::Store& store, const RunDirectory& directory, const std::string& id) {
+  const auto lock = directory.try_lock();
+  if (!lock) return;
+  base::trace("engine", "settle what was left of container " + id);
+  const auto row = store.find_container(id);
+  if (row) kill_init(*row);
+  tear_down(directory);
+  if (row) record_orphan(store, *row);
+  directory.remove();
+}
+
+}  // namespace
+
+bool is_active(storage::ContainerStatus status) {
+  return status == storage::ContainerStatus::kRunning ||
+         status == storage::ContainerStatus::kPaused;
+}
+
+std::optional<storage::ContainerRow> settle_orphan(storage::Store& store, const Config& config,
+                                                   const storage::ContainerRow& row) {
+  settle_leftover(store, RunDirectory(config.state, row.id), row.id);
+  return store.find_container(row.id);
+}
+
+void reconcile(storage::Store& store, const Config& config) {
+  const bool first = mkdir(config.state.c_str(), 0711) == 0;
+  if (!first && errno != EEXIST) base::make_dirs(config.state, 0711);
+  for (const std::string& name : list_names(config.state)) {
+    if (name.starts_with(RunDirectory::kGonePrefix)) {
+      base::remove_tree_quietly(config.state / name);
+    } else if (is_id(name)) {
+      const RunDirectory directory(config.state, name);
+      if (!directory.is_locked()) settle_leftover(store, directory, name);
+    }
+  }
+  if (!first) return;
+  for (const storage::ContainerRow& row : store.list_containers()) {
+    if (is_active(row.status)) settle_orphan(store, config, row);
+  }
+}
+
+}  // namespace engine
