@@ -6,7 +6,6 @@
 #include <ctime>
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -127,7 +126,14 @@ Database::Database(const std::filesystem::path& file) : file_(file) {
   sqlite3_extended_result_codes(handle_, 1);
   // Writing the log back syncs twice; only checkpoint() does it, never the end of a command.
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_wal_autocheckpoint(handle_, 0);
+  // This hook takes the place of the one that does checkpoints automatically.
+  sqlite3_wal_hook(
+      handle_,
+      [](void* self, sqlite3*, const char*, int frames) {
+        static_cast<Database*>(self)->log_frames_ = frames;
+        return SQLITE_OK;
+      },
+      this);
   sqlite3_busy_handler(
       handle_, [](void* self, int count) { return static_cast<Database*>(self)->on_busy(count); },
       this);
@@ -205,29 +211,26 @@ void Database::sync() {
   base::check(fdatasync(log.get()), path_of_log(file_));
 }
 
-std::int64_t Database::log_frames() const {
-  struct stat info = {};
-  if (stat(path_of_log(file_).c_str(), &info) != 0) return 0;
-  return info.st_size / (kPageSize + 24);  // each page has a header: "WAL File Format", sqlite.org
+void Database::reserve_log(std::int64_t bytes) noexcept {
+  const base::UniqueFd log(open(path_of_log(file_).c_str(), O_RDWR | O_CLOEXEC));
+  if (log) static_cast<void>(fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, bytes));
 }
 
 void Database::checkpoint(std::int64_t frames) {
-  if (log_frames() < frames) return;
+  if (log_frames_ < frames) return;
   patient_ = false;
   base::Cleanup restore([this] { patient_ = true; });
   // The first pass copies and syncs while others write; the second, which keeps writers out, then
   // has next to nothing left to do.
-  int in_log = 0;
-  int copied = 0;
   int code =
-      sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
+      sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code == SQLITE_OK) {
-    code =
-        sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
   }
   if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return;
   if (code != SQLITE_OK) fail(code);
-  // The first write into an empty log syncs its new header: better here than in the next command.
+  // The first write after that begins the log anew and syncs its header: better here than in the
+  // next command. The file keeps its length, so that a full disk has room for it (schema.cc).
   patient_ = true;
   Transaction transaction(*this);
   prepare(

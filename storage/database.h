@@ -81,9 +81,13 @@ class Database {
   // Makes what has been committed survive a loss of power.
   void sync();
 
-  // Writes the log back into the database and empties it, if nobody is in the way and it holds at
-  // least `frames` pages. Waits for no other process.
+  // Asks the file system for blocks for the log, which keeps its length.
+  void reserve_log(std::int64_t bytes) noexcept;
+
+  // Writes the log back into the database and starts it anew, if nobody is in the way and it held
+  // at least `frames` pages at this connection's last commit. Waits for no other process.
   void checkpoint(std::int64_t frames);
+  std::int64_t log_frames() const { return log_frames_; }  // pages, at our last commit
 
   const std::filesystem::path& file() const { return file_; }
 
@@ -96,7 +100,6 @@ class Database {
   void after_commit() noexcept;
   void close() noexcept;
   int on_busy(int count) noexcept;
-  std::int64_t log_frames() const;
 
   struct Cached {
     const char* sql;
@@ -107,7 +110,8 @@ class Database {
   std::filesystem::path file_;
   sqlite3* handle_ = nullptr;
   std::vector<Cached> cache_;
-  bool patient_ = true;             // false: a lock that is taken is an error at once
+  bool patient_ = true;  // false: a lock that is taken is an error at once
+  std::int64_t log_frames_ = 0;
   std::int64_t waiting_since_ = 0;  // monotonic nanoseconds
   std::uint64_t jitter_ = 0;
 };

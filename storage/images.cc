@@ -61,18 +61,17 @@ std::set<LayerKey> unsynced_layers(Store& store, const std::vector<LayerKey>& ke
   return unsynced;
 }
 
-// One sync of the file system costs a tenth of an fsync(2) for each file (storage/FORMAT.md).
-void sync_file_system(const fs::path& root) {
-  const base::UniqueFd folder = base::open_file(root, O_RDONLY | O_DIRECTORY);
-  base::check(syncfs(folder.get()), "syncfs " + root.string());
-}
-
+// An image that is there keeps the layers that it has: a container may run on them.
 void insert_image(Database& database, const ImageRow& image) {
   std::vector<std::string> diff_ids;
   for (const oci::DiffId& id : image.layers) diff_ids.push_back(id.hex());
   const std::string diff_text = join_words(diff_ids);
   const std::string key_text = join_words(image.layer_keys);
-  database.prepare("INSERT OR REPLACE INTO images VALUES(?,?,?,?,?,0,?,?,?,?)")
+  database
+      .prepare(
+          "INSERT INTO images VALUES(?,?,?,?,?,0,?,?,?,?)ON CONFLICT(id)DO UPDATE SET hidden=0,"
+          "manifest_digest=excluded.manifest_digest,pulled=excluded.pulled,"
+          "manifest=excluded.manifest")
       .bind_all(image.id.hex(), image.manifest_digest.hex(), image.size, image.created,
                 image.pulled, diff_text, key_text, image.manifest, image.config)
       .run();
@@ -92,6 +91,12 @@ void insert_names(Database& database, const oci::ImageId& image, const oci::Refe
 }
 
 }  // namespace
+
+// One sync of the file system costs a tenth of an fsync(2) for each file (storage/FORMAT.md).
+void Store::sync_file_system() {
+  watch_file_system();
+  base::check(syncfs(root_fd_.get()), "syncfs " + root_.string());
+}
 
 std::optional<ImageRow> Store::find_image(std::string_view name_or_id) {
   const auto found = resolve_image(*database_, name_or_id);
@@ -158,7 +163,7 @@ void Store::add_image(const ImageRow& image, const oci::Reference& name,
                       const oci::Digest& repo_digest) {
   for (;;) {
     const std::set<LayerKey> unsynced = unsynced_layers(*this, image.layer_keys);
-    if (!unsynced.empty()) sync_file_system(root_);
+    if (!unsynced.empty()) sync_file_system();
     Transaction transaction(*database_);
     // Between the look and the transaction a layer may have been removed and published again.
     const std::set<LayerKey> now = unsynced_layers(*this, image.layer_keys);

@@ -1,11 +1,7 @@
 // Layers: directories that never change once their row is there, each shared by all images that
 // have it.
-#include <cerrno>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"

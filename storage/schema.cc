@@ -37,6 +37,10 @@ CREATE TABLE events(id INTEGER PRIMARY KEY,time INT,type TEXT,action TEXT,actor 
 attributes TEXT);
 )sql";
 
+// On a full disk images and containers can still be removed: the log, which takes a checkpoint at
+// half of this, never asks for a new block. Not every file system can; then it is only a wish.
+constexpr std::int64_t kReservedLog = 1 << 20;
+
 // kMigrations[n] makes version n + 1 out of version n.
 constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables};
 
@@ -66,6 +70,7 @@ void migrate(Database& database) {
   transaction.commit();
   // From here on the files exist for good: only their contents will be synced.
   database.checkpoint(0);
+  database.reserve_log(kReservedLog);
   base::check(fsync(folder.get()), "fsync " + database.file().parent_path().string());
 }
 

@@ -1,10 +1,8 @@
 // Directories on their way in (staging) and out (trash). Each is locked with flock(2) by the
 // process that works on it, so that who is dead need not be guessed from process ids, which mean
 // nothing in another pid namespace.
-#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +13,14 @@
 
 namespace storage {
 
+// syncfs(2) reports what could not be written since its descriptor was opened, so that is opened
+// before the first byte is written.
+void Store::watch_file_system() {
+  if (!root_fd_) root_fd_ = base::open_file(root_, O_RDONLY | O_DIRECTORY);
+}
+
 fs::path Store::make_staging(std::string_view purpose) {
+  watch_file_system();
   for (;;) {
     const fs::path path = staging_dir() / (std::string(purpose) + "-" + base::random_hex(8));
     base::check(mkdir(path.c_str(), 0700), path.string());

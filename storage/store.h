@@ -235,9 +235,12 @@ class Store {
     base::UniqueFd lock;
   };
   void release_staging();  // that which is no longer at its place
+  void watch_file_system();
+  void sync_file_system();
   fs::path root_;
   std::unique_ptr<Database> database_;
   std::vector<Staging> staging_;
+  base::UniqueFd root_fd_;  // open from the first staging on
 };
 
 }  // namespace storage

@@ -9,7 +9,7 @@ namespace {
 using namespace storage_test;
 using Paths = std::vector<fs::path>;
 
-TEST(Overlay, TopmostFirst) {
+TEST(OverlayPlan, TopmostFirst) {
   const TempRoot root;
   const storage::Store store(root.store());
   const storage::OverlayPlan plan =
@@ -20,7 +20,7 @@ TEST(Overlay, TopmostFirst) {
   EXPECT_EQ(plan.work, "/c/work");
 }
 
-TEST(Overlay, ARepeatedLayerIsUsedOnceWhereItIsHighest) {
+TEST(OverlayPlan, ARepeatedLayerIsUsedOnceWhereItIsHighest) {
   const TempRoot root;
   const storage::Store store(root.store());
   const storage::OverlayPlan plan =
@@ -28,7 +28,7 @@ TEST(Overlay, ARepeatedLayerIsUsedOnceWhereItIsHighest) {
   EXPECT_EQ(plan.lower, (Paths{store.layer_dir(hex('1')), store.layer_dir(hex('2'))}));
 }
 
-TEST(Overlay, AnImageWithoutLayersHasAnEmptyOne) {
+TEST(OverlayPlan, AnImageWithoutLayersHasAnEmptyOne) {
   const TempRoot root;
   const storage::Store store(root.store());
   const storage::OverlayPlan plan = storage::plan_overlay(store, {}, "/c");
@@ -36,7 +36,7 @@ TEST(Overlay, AnImageWithoutLayersHasAnEmptyOne) {
   EXPECT_TRUE(fs::is_empty(plan.lower[0]));
 }
 
-TEST(Overlay, FiveHundredLayersAndNoMore) {
+TEST(OverlayPlan, FiveHundredLayersAndNoMore) {
   const TempRoot root;
   const storage::Store store(root.store());
   EXPECT_EQ(
