@@ -352,7 +352,12 @@ int make_read_only(const ChildState& child, const Op& op) noexcept {
 }
 
 // See pivot_root(2), NOTES: the old root ends up on top of the new one and is detached there.
-int pivot(const ChildState& child) noexcept {
+int pivot(ChildState& child, const Op& op) noexcept {
+  if ((op.flags & kOfferRoot) != 0) {
+    Report report;
+    report.kind = ReportKind::kRoot;
+    if (send_report(child, report, child.root_fd) != 0) return -1;
+  }
   if (call(SYS_fchdir, child.root_fd) != 0) return -1;
   if (call(SYS_pivot_root, ".", ".") != 0) return -1;
   if (call(SYS_umount2, ".", kDetach) != 0) return -1;
@@ -407,7 +412,7 @@ int run_mount_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kReadonlyPath:
       return make_read_only(child, op);
     case StepKind::kPivot:
-      return pivot(child);
+      return pivot(child, op);
     default:
       return fail(ENOSYS);
   }

@@ -63,6 +63,7 @@ enum : uint64_t {
   kRecursive = 1U << 0U,
   kNoSymlinks = 1U << 1U,    // no component of the target may be a symbolic link
   kReadOnlyRoot = 1U << 2U,  // the root is mounted read-only from the start
+  kOfferRoot = 1U << 4U,     // kPivot: the parent gets a descriptor of the root
   kMakeFile = 1U << 3U,      // a missing target becomes a file, whatever the source is
 };
 
@@ -94,9 +95,9 @@ inline constexpr int kSharedSlots = 16;
 struct ChildPlan {
   const Op* ops = nullptr;
   uint32_t count = 0;
-  int control_fd = -1;       // a SOCK_SEQPACKET socket: reports up, one byte down
-  int parent_fd = -1;        // the parent's end of it, which we must not hold: it would hide its death
-  int gate_fd = -1;          // a fifo instead of the control socket, for a start by another process
+  int control_fd = -1;  // a SOCK_SEQPACKET socket: reports up, one byte down
+  int parent_fd = -1;   // the parent's end of it, which we must not hold: it would hide its death
+  int gate_fd = -1;     // a fifo instead of the control socket, for a start by another process
   int start_report_fd = -1;  // where what follows that gate is reported
   int stdio[3] = {-1, -1, -1};
   int preserved = 0;  // descriptors 3 .. 2+n stay open
@@ -105,7 +106,7 @@ struct ChildPlan {
   uint64_t* timings = nullptr;  // shared with the parent: nanoseconds of each step
 };
 
-enum class ReportKind : uint32_t { kFailed = 1, kSync, kTerminal, kReady, kProcess };
+enum class ReportKind : uint32_t { kFailed = 1, kSync, kTerminal, kRoot, kReady, kProcess };
 
 // One message of the child; only the used part of `detail` is sent.
 struct Report {

@@ -71,7 +71,11 @@ struct Created {
   base::UniqueFd pidfd;
   base::UniqueFd console;  // the pty's master where the spec asks for a terminal and no
                            // console_socket was given
-  base::UniqueFd gate;     // opaque: what start() releases and hears from; none with exec_fifo
+  // The overlay's root directory (O_PATH), for files in and out of it. It also keeps the overlay
+  // mounted: without it the last process of the container waits in its exit until everything is
+  // written back. Close it once the exit is reported.
+  base::UniqueFd root;
+  base::UniqueFd gate;  // opaque: what start() releases and hears from; none with exec_fifo
   std::vector<std::string> cgroup_paths;
   std::string program;  // args[0]
   fs::path state_dir;

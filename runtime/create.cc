@@ -181,6 +181,9 @@ class Creation {
         case ReportKind::kTerminal:
           take_console(std::move(heard->fd));
           break;
+        case ReportKind::kRoot:
+          root_ = std::move(heard->fd);
+          break;
         case ReportKind::kSync:
           synchronise(static_cast<SyncPoint>(heard->report.error));
           break;
@@ -230,6 +233,7 @@ class Creation {
     created.init = record_.state.init;
     created.pidfd = std::move(child_->pidfd);
     created.console = std::move(console_);
+    created.root = std::move(root_);
     if (!options_.exec_fifo) created.gate = std::move(child_->control);
     created.cgroup_paths = cgroups_.paths;
     created.program = record_.program;
@@ -263,6 +267,7 @@ class Creation {
   Cgroups cgroups_;
   std::optional<Launched> child_;
   UniqueFd console_;
+  UniqueFd root_;
   bool has_record_ = false, has_cgroups_ = false, reaped_ = false, hooks_ran_ = false,
        finished_ = false;
 };

@@ -190,7 +190,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
     add_sync(plan, SyncPoint::kHooks);
   }
-  add(plan, StepKind::kPivot);
+  add(plan, StepKind::kPivot).flags = options.overlay ? std::uint64_t{kOfferRoot} : 0;
   plan_root_propagation(spec, plan);
   plan_names(spec, plan);
   if (options.configure_network && has_network_sysctl(spec)) add_sync(plan, SyncPoint::kNetwork);
