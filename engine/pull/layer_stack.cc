@@ -27,18 +27,18 @@ std::vector<fs::path> lower_dirs(storage::Store& store,
   return dirs;
 }
 
-void publish_copy(storage::Store& store, const oci::DiffId& id, const storage::LayerKey& chain,
+void publish_copy(storage::Store& store, const oci::DiffId& id, const storage::LayerKey& copy,
                   const storage::FixUps& fix_ups) {
   const fs::path staging = store.make_staging("fixup");
   const base::Cleanup discard([&] { base::remove_tree_quietly(staging); });  // gone once published
   storage::copy_with_fix_ups(store.layer_dir(id.hex()), fix_ups, staging);
-  store.publish_layer(chain, id, staging, store.layer_size(id.hex()));
+  store.publish_layer(copy, id, staging, store.layer_size(id.hex()));
 }
 
 storage::LayerKey choose_key(storage::Store& store, const oci::DiffId& id,
-                             const storage::LayerKey& chain,
+                             const storage::LayerKey& copy,
                              const std::vector<storage::LayerKey>& below) {
-  if (chain != id.hex() && store.has_layer(chain)) return chain;
+  if (store.has_layer(copy)) return copy;
   const std::string record = store.load_layer_record(id.hex());
   if (record.empty()) return id.hex();
   const auto fix_ups = storage::find_fix_ups(
@@ -46,29 +46,29 @@ storage::LayerKey choose_key(storage::Store& store, const oci::DiffId& id,
   if (fix_ups.empty()) return id.hex();
   base::trace("storage", "layer " + id.hex().substr(0, 12) +
                              " takes attributes or files of those below: copied for this stack");
-  publish_copy(store, id, chain, fix_ups);
-  return chain;
+  publish_copy(store, id, copy, fix_ups);
+  return copy;
 }
 
 }  // namespace
 
-std::vector<storage::LayerKey> chain_keys(const std::vector<oci::DiffId>& layers) {
+std::vector<storage::LayerKey> copy_keys(const std::vector<oci::DiffId>& layers) {
   std::vector<storage::LayerKey> keys;
+  std::string chain;
   for (const oci::DiffId& id : layers) {
-    keys.push_back(keys.empty()
-                       ? id.hex()
-                       : base::sha256_hex("sha256:" + keys.back() + " sha256:" + id.hex()));
+    chain = chain.empty() ? id.hex() : base::sha256_hex("sha256:" + chain + " " + id.str());
+    keys.push_back(chain == id.hex() ? base::sha256_hex(id.str()) : chain);
   }
   return keys;
 }
 
 std::vector<storage::LayerKey> stack_layers(storage::Store& store,
                                             const std::vector<oci::DiffId>& layers) {
-  const std::vector<storage::LayerKey> chains = chain_keys(layers);
+  const std::vector<storage::LayerKey> copies = copy_keys(layers);
   std::vector<storage::LayerKey> keys;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     base::while_doing("layer " + layers[i].hex().substr(0, 12),
-                      [&] { keys.push_back(choose_key(store, layers[i], chains[i], keys)); });
+                      [&] { keys.push_back(choose_key(store, layers[i], copies[i], keys)); });
   }
   return keys;
 }

@@ -8,8 +8,9 @@
 
 namespace engine {
 
-// ChainIDs as keys, bottom first (image-spec, config.md, "Layer ChainID").
-std::vector<storage::LayerKey> chain_keys(const std::vector<oci::DiffId>& layers);
+// Keys of the layers' copies for this very stack, bottom first: ChainIDs (image-spec, config.md,
+// "Layer ChainID"), but for the lowest, whose ChainID is its DiffID, a hash of that.
+std::vector<storage::LayerKey> copy_keys(const std::vector<oci::DiffId>& layers);
 
 // A layer whose directory does not depend on what lies below is used under its DiffId. Of one that
 // does, and that needs something over these very layers, a copy is made and published under its

@@ -75,13 +75,13 @@ class FetchPool {
 // Each layer once, in the manifest's order, those that are here already reported and left out.
 std::vector<LayerTask> find_missing(storage::Store& store, const oci::Manifest& manifest,
                                     const std::vector<oci::DiffId>& diff_ids, Progress& progress) {
-  const std::vector<storage::LayerKey> chains = chain_keys(diff_ids);
+  const std::vector<storage::LayerKey> copies = copy_keys(diff_ids);
   std::vector<LayerTask> missing;
   std::set<oci::DiffId> seen;
   for (std::size_t i = 0; i < diff_ids.size(); ++i) {
     const oci::Descriptor& blob = manifest.layers[i];
     const bool first = seen.insert(diff_ids[i]).second;
-    const bool present = store.has_layer(diff_ids[i].hex()) || store.has_layer(chains[i]);
+    const bool present = store.has_layer(diff_ids[i].hex()) || store.has_layer(copies[i]);
     LayerProgress layer(progress, blob);
     if (present) {
       if (first) layer.send(PullEvent::Kind::kLayerExists);

@@ -24,6 +24,7 @@ DirNode::DirNode(DirTree& tree, DirNode* parent, std::string name)
 DirNode::~DirNode() {
   if (fd_ && parent_ != nullptr) tree_.recent_.erase(recent_);
   tree_.bytes_ -= weight_of(name_);
+  for (const std::string& name : deleted) tree_.bytes_ -= weight_of(name);
 }
 
 std::string DirNode::path() const {
@@ -59,15 +60,23 @@ DirNode* DirTree::find_child(DirNode& node, std::string_view name) {
 }
 
 DirNode& DirTree::add(DirNode& parent, std::string_view name) {
-  bytes_ += weight_of(name);
+  charge(weight_of(name));
   auto node = std::make_unique<DirNode>(*this, &parent, std::string(name));
-  if (bytes_ > kMaxBytes) {
-    throw base::Error(base::ErrorKind::kInvalid, "too many directories in one layer");
-  }
   if (node->depth_ > kMaxPathDepth) {
     throw base::Error(base::ErrorKind::kInvalid, "more than 512 levels deep");
   }
   return *(parent.children[node->name_] = std::move(node));
+}
+
+void DirTree::charge(std::size_t bytes) {
+  bytes_ += bytes;
+  if (bytes_ > kMaxBytes) {
+    throw base::Error(base::ErrorKind::kInvalid, "too many directories and whiteouts in one layer");
+  }
+}
+
+void DirTree::add_deleted(DirNode& parent, const std::string& name) {
+  if (parent.deleted.insert(name).second) charge(weight_of(name));
 }
 
 void DirTree::remove(DirNode& node) { node.parent_->children.erase(node.name_); }

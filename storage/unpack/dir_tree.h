@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,9 @@ class DirNode {
   std::optional<Attributes> attributes;  // of its entry; none: implied by an entry below it
   timespec implied_time = {};            // of the entry that implied it
   bool opaque = false;
+  // Names that have a whiteout here. An entry may have taken its place; what lies below stays
+  // deleted nevertheless.
+  std::set<std::string, std::less<>> deleted;
   std::map<std::string, std::unique_ptr<DirNode>, std::less<>> children;
 
  private:
@@ -61,11 +65,14 @@ class DirTree {
   // kMaxPathDepth, which links inside the layer could otherwise exceed.
   DirNode& add(DirNode& parent, std::string_view name);
   void remove(DirNode& node);
+  void add_deleted(DirNode& parent, const std::string& name);  // limited as add() is
   // O_PATH, or for the root what was given; lent until the next call but one. Throws.
   int fd_of(DirNode& node);
 
  private:
   friend class DirNode;
+  void charge(std::size_t bytes);
+
   std::list<DirNode*> recent_;  // last used first; outlives the nodes
   std::size_t bytes_ = 0;
   std::unique_ptr<DirNode> root_;

@@ -158,6 +158,12 @@ FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& recor
   for (const std::string& path : implied) find_directory(view, path, policy, fix_ups);
   for (const LayerRecord::Link& link : record.links) find_link(view, link, fix_ups);
   if (record.root_opaque) hide_roots(view, fix_ups);
+  std::vector<std::string> deleting = record.deleting;
+  std::sort(deleting.begin(), deleting.end());
+  for (const std::string& path : deleting) {
+    const Parts& parts = view.find(path);
+    if (parts.size() < 2) fix_ups.unmerged.push_back(path);
+  }
   return fix_ups;
 }
 

@@ -26,9 +26,11 @@ struct FixUps {
   std::vector<Link> links;
   std::vector<std::string> opaque;     // directories of the root that hide those below
   std::vector<std::string> whiteouts;  // names in the root
+  std::vector<std::string> unmerged;   // directories whose whiteouts mean nothing and go
 
   bool empty() const {
-    return directories.empty() && links.empty() && opaque.empty() && whiteouts.empty();
+    return directories.empty() && links.empty() && opaque.empty() && whiteouts.empty() &&
+           unmerged.empty();
   }
 };
 

@@ -167,6 +167,11 @@ void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups
     base::while_doing(base::printable(link.path), [&] { copies.add(link); });
   }
   hide_lower_roots(root.get(), fix_ups, policy);
+  for (const std::string& path : fix_ups.unmerged) {
+    const base::UniqueFd fd = open_directory(root.get(), parse_layer_path(path));
+    const SameTimes keep(fd.get());
+    remove_whiteouts(fd.get());
+  }
   for (const FixUps::Directory& directory : fix_ups.directories) {
     const base::UniqueFd fd = open_directory(root.get(), parse_layer_path(directory.path));
     base::while_doing(base::printable(directory.path),

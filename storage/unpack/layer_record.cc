@@ -46,6 +46,10 @@ std::string render_record(const LayerRecord& record) {
     add_field(text, link.target);
   }
   if (record.root_opaque) add_field(text, "O");
+  for (const std::string& path : record.deleting) {
+    add_field(text, "W");
+    add_field(text, path);
+  }
   return text;
 }
 
@@ -62,6 +66,8 @@ LayerRecord parse_record(std::string_view text) {
     } else if (kind == "L") {
       std::string path = fields.take();
       record.links.push_back({std::move(path), fields.take()});
+    } else if (kind == "W") {
+      record.deleting.push_back(fields.take());
     } else if (kind == "O") {
       record.root_opaque = true;
     } else {

@@ -21,13 +21,18 @@ struct LayerRecord {
   std::vector<Link> links;
   // The root hides everything below: overlayfs looks for no such mark on the root of a layer.
   bool root_opaque = false;
+  // Directories with whiteouts. Where no layer below has the directory they delete nothing, and
+  // overlayfs, which does not merge such a directory, lists them as files that can't be opened.
+  std::vector<std::string> deleting;
 
-  bool empty() const { return implied.empty() && links.empty() && !root_opaque; }
+  bool empty() const {
+    return implied.empty() && links.empty() && !root_opaque && deleting.empty();
+  }
   friend bool operator==(const LayerRecord&, const LayerRecord&) = default;
 };
 
 // Fields ended by NUL, which no path contains: "sampan-layer-1", then "D" path, "L" path target,
-// "O".
+// "O", "W" path.
 std::string render_record(const LayerRecord& record);
 LayerRecord parse_record(std::string_view text);  // throws kCorrupt
 

@@ -90,13 +90,11 @@ DirNode* TreeWriter::enter(DirNode& node, const std::string& name, Walk& walk) {
     return target.starts_with('/') ? &tree_.root() : &node;
   }
   if (walk.purpose == Purpose::kLookup || walk.purpose == Purpose::kWhiteout) return nullptr;
-  const bool was_whiteout = is_whiteout(info);
-  const bool is_replaced = was_whiteout || (walk.purpose == Purpose::kOpaque && walk.rest.empty());
+  const bool is_replaced =
+      is_whiteout(info) || (walk.purpose == Purpose::kOpaque && walk.rest.empty());
   if (!is_replaced) throw base::Error(base::ErrorKind::kInvalid, "a parent is not a directory");
   clear(node, name);
-  DirNode& made = make_directory(node, name, walk.time);
-  made.opaque = was_whiteout;
-  return &made;
+  return &make_directory(node, name, walk.time);
 }
 
 // Whether nothing would be lost if the directory were deleted: tools write "a/.wh.b" and ".wh.a".
@@ -148,14 +146,16 @@ LayerRecord TreeWriter::finish() {
 
 void TreeWriter::finish_directory(DirNode& node, LayerRecord& record) {
   for (const auto& [name, child] : node.children) finish_directory(*child, record);
-  if (!node.attributes && !node.is_hidden_from_lower()) record.implied.push_back(node.path());
+  const bool hidden = node.is_hidden_from_lower();
+  if (!node.attributes && !hidden) record.implied.push_back(node.path());
+  if (!node.deleted.empty() && hidden) remove_whiteouts(tree_.fd_of(node));
+  if (!node.deleted.empty() && !hidden) record.deleting.push_back(node.path());
   Attributes implied;
   implied.mode = kImpliedMode;
   implied.atime = implied.mtime = node.implied_time;
   const Attributes& attributes = node.attributes ? *node.attributes : implied;
 
   DirNode* const parent = node.parent();
-  if (node.opaque) remove_whiteouts(node);
   if (parent != nullptr && !node.opaque && attributes.xattrs.empty()) {
     return apply_attributes_at(tree_.fd_of(*parent), node.name(), S_IFDIR, attributes);
   }
@@ -164,17 +164,6 @@ void TreeWriter::finish_directory(DirNode& node, LayerRecord& record) {
     base::check(fsetxattr(fd.get(), policy_.opaque_xattr, "y", 1, 0), policy_.opaque_xattr);
   }
   apply_attributes(fd.get(), attributes);
-}
-
-// An opaque directory is not merged with anything: in it overlayfs would list whiteouts as files.
-void TreeWriter::remove_whiteouts(DirNode& node) {
-  const int fd = tree_.fd_of(node);
-  for_each_name(fd, [&](const std::string& name) {
-    struct stat info = {};
-    base::check(fstatat(fd, name.c_str(), &info, AT_SYMLINK_NOFOLLOW), name);
-    if (is_whiteout(info)) base::check(unlinkat(fd, name.c_str(), 0), name);
-    return true;
-  });
 }
 
 }  // namespace storage

@@ -130,6 +130,7 @@ DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
   DirNode& node = tree_.add(parent, name);  // first: it knows the limits
   base::check(mkdirat(tree_.fd_of(parent), name.c_str(), 0700), "create directory");
   node.implied_time = time;
+  node.opaque = parent.deleted.contains(name);  // made anew here: nothing may shine through
   disk_bytes_ += kBlockBytes;
   return node;
 }
@@ -137,14 +138,11 @@ DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
 void TreeWriter::add_directory(DirNode& parent, const std::string& name, const TarEntry& entry) {
   DirNode* node = DirTree::find_child(parent, name);
   if (node == nullptr) {
-    bool was_whiteout = false;
     struct stat info = {};
     if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-      was_whiteout = is_whiteout(info);
       clear(parent, name);
     }
     node = &make_directory(parent, name, entry.attributes.mtime);
-    node->opaque = was_whiteout;  // deleted below, made anew here: nothing may shine through
   }
   node->attributes = entry.attributes;
 }
@@ -210,6 +208,7 @@ void TreeWriter::defer_link(DirNode& parent, const std::string& name, const Laye
 // A whiteout hides lower layers only, wherever it stands in its own: what this layer has under that
 // name stays.
 void TreeWriter::add_whiteout(DirNode& parent, const std::string& name) {
+  tree_.add_deleted(parent, name);
   DirNode* const child = DirTree::find_child(parent, name);
   if (child != nullptr) {
     if (!holds_only_whiteouts(*child)) {

@@ -56,7 +56,6 @@ class TreeWriter {
 
   bool is_still_deferred(const LayerPath& path, const LayerPath& target);
   void finish_directory(DirNode& node, LayerRecord& record);
-  void remove_whiteouts(DirNode& node);
 
   DirTree tree_;
   FileWriters& writers_;

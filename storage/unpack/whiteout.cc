@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string_view>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -25,6 +26,15 @@ void for_each_name(int fd, const std::function<bool(const std::string& name)>& v
     if (!visit(std::string(name))) return;
   }
   if (errno != 0) base::throw_errno("list directory");
+}
+
+void remove_whiteouts(int fd) {
+  for_each_name(fd, [&](const std::string& name) {
+    struct stat info = {};
+    base::check(fstatat(fd, name.c_str(), &info, AT_SYMLINK_NOFOLLOW), name);
+    if (is_whiteout(info)) base::check(unlinkat(fd, name.c_str(), 0), name);
+    return true;
+  });
 }
 
 }  // namespace storage

@@ -16,4 +16,8 @@ inline bool is_whiteout(const struct stat& info) {
 // that name. Stops where it answers false. Throws.
 void for_each_name(int fd, const std::function<bool(const std::string& name)>& visit);
 
+// Removes the whiteouts that stand directly in the directory: in one that is merged with nothing
+// overlayfs would list them as files. Throws.
+void remove_whiteouts(int fd);
+
 }  // namespace storage

@@ -90,8 +90,10 @@ TEST(LayerPath, KnowsWhiteouts) {
 }
 
 TEST(LayerRecord, SurvivesWritingAndReading) {
-  const storage::LayerRecord record = {
-      .implied = {"", "usr", "usr/share\nx"}, .links = {{"a/b", "c d"}}, .root_opaque = true};
+  const storage::LayerRecord record = {.implied = {"", "usr", "usr/share\nx"},
+                                       .links = {{"a/b", "c d"}},
+                                       .root_opaque = true,
+                                       .deleting = {"", "x"}};
   EXPECT_EQ(storage::parse_record(storage::render_record(record)), record);
   EXPECT_TRUE(storage::parse_record(storage::render_record({})).empty());
   const std::string text = storage::render_record(record);
