@@ -20,6 +20,11 @@ constexpr std::uint64_t kProgressBytes = 1U << 20U;
   throw base::Error(base::ErrorKind::kCorrupt, reason);
 }
 
+[[noreturn]] void throw_other_size(std::uint64_t served, std::uint64_t wanted) {
+  throw_corrupt("the registry serves " + std::to_string(served) + " bytes instead of " +
+                std::to_string(wanted));
+}
+
 bool is_strong_tag(const std::string& tag) { return tag.size() > 2 && tag.starts_with('"'); }
 
 // Puts the bodies of several answers together into one stream.
@@ -42,19 +47,19 @@ class Assembler : public BodyReceiver {
   }
 
   bool begin(const Response& head) override {
-    had_bad_range_ = false;
-    const bool is_changed = notice_tag(head.headers.find("etag"));
+    const std::string tag = head.headers.find("etag");
+    const bool is_changed = is_about_other_content(tag);
+    had_bad_range_ =
+        head.status == 206 && (is_changed || !fits(head.headers.find("content-range")));
+    if (had_bad_range_) return false;
+    if (is_strong_tag(tag)) tag_ = tag;
     if (head.status == 206) {
       skip_ = 0;
-      had_bad_range_ = is_changed || !fits(head.headers.find("content-range"));
-      return !had_bad_range_;
+      return true;
     }
     if (head.status != 200) throw_corrupt("unexpected HTTP " + std::to_string(head.status));
     const auto length = parse_length(head.headers.find("content-length"));
-    if (length && *length != size_) {
-      throw_corrupt("the registry serves " + std::to_string(*length) + " bytes instead of " +
-                    std::to_string(size_));
-    }
+    if (length && *length != size_) throw_other_size(*length, size_);
     if (is_changed && position_ > 0) {
       sink_.restart();
       position_ = 0;
@@ -81,12 +86,10 @@ class Assembler : public BodyReceiver {
   }
 
  private:
-  // Whether this answer is about other content than the answers before it. Only known for strong
-  // tags (RFC 9110, section 8.8.3), and not for what an earlier run received.
-  bool notice_tag(const std::string& tag) {
-    if (!is_strong_tag(tag)) return false;
-    const std::string before = std::exchange(tag_, tag);
-    return !before.empty() && before != tag;
+  // Other than the answers before this one. Only strong tags tell (RFC 9110, section 8.8.3), and
+  // nothing is known of what an earlier run received.
+  bool is_about_other_content(const std::string& tag) const {
+    return is_strong_tag(tag) && !tag_.empty() && tag != tag_;
   }
 
   bool fits(const std::string& header) const {
@@ -136,13 +139,18 @@ class Download {
  private:
   // Throws where there is no point in a next attempt.
   void prepare_next(const Response& response, RetryBudget& budget) {
+    const auto served = response.status == 416
+                            ? parse_unsatisfied_range(response.headers.find("content-range"))
+                            : std::nullopt;
+    if (served && *served != size_) throw_other_size(*served, size_);
     const bool is_bad_range = response.status == 416 || assembler_.had_bad_range();
     if (is_bad_range && assembler_.uses_ranges()) {
       base::trace("registry", target_ + ": ranges do not work here");
       assembler_.stop_using_ranges();
       return;
     }
-    if (is_bad_range) throw_corrupt("the registry serves other ranges than it was asked for");
+    if (assembler_.had_bad_range())
+      throw_corrupt("the registry serves other ranges than it was asked for");
     if (response.is_success()) return wait_or_give_up(ended_early(response), budget);
     if (is_elsewhere_refusal(response)) return wait_or_give_up(response, budget);
     if (!session_.retrier().wait_for_next(response, budget)) throw_failure(response);

@@ -4,6 +4,17 @@
 #include <string>
 
 namespace registry {
+namespace {
+
+// Takes "bytes " off the front.
+bool take_unit(std::string_view& text) {
+  std::string unit(text.substr(0, 6));
+  for (char& c : unit) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  text.remove_prefix(unit.size());
+  return unit == "bytes ";
+}
+
+}  // namespace
 
 std::optional<std::uint64_t> parse_length(std::string_view text) {
   if (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos) {
@@ -15,10 +26,7 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
 }
 
 std::optional<ContentRange> parse_content_range(std::string_view text) {
-  std::string unit(text.substr(0, 6));
-  for (char& c : unit) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  if (unit != "bytes ") return std::nullopt;
-  text.remove_prefix(6);
+  if (!take_unit(text)) return std::nullopt;
   const std::size_t dash = text.find('-');
   const std::size_t slash = text.find('/');
   if (dash == std::string_view::npos || slash == std::string_view::npos || dash > slash) {
@@ -31,6 +39,11 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
   if (!first || !last || *last < *first || (!total && size != "*")) return std::nullopt;
   if (total && *last >= *total) return std::nullopt;
   return ContentRange{.first = *first, .last = *last, .total = total};
+}
+
+std::optional<std::uint64_t> parse_unsatisfied_range(std::string_view text) {
+  if (!take_unit(text) || !text.starts_with("*/")) return std::nullopt;
+  return parse_length(text.substr(2));
 }
 
 }  // namespace registry

@@ -15,6 +15,9 @@ struct ContentRange {
 // "bytes 500-1499/8000"; nullopt where it is anything else.
 std::optional<ContentRange> parse_content_range(std::string_view text);
 
+// The size in a 416's "bytes */8000"; nullopt where it is anything else.
+std::optional<std::uint64_t> parse_unsatisfied_range(std::string_view text);
+
 // Digits only, no sign, no spaces, within 64 bits.
 std::optional<std::uint64_t> parse_length(std::string_view text);
 

@@ -45,6 +45,7 @@ class State:
     def __init__(self):
         self.lock = threading.Lock()
         self.ports = {}
+        self.counter = 0  # of tokens: no two are alike as long as this runs
         self.set({})
 
     def set(self, spec):
@@ -52,7 +53,6 @@ class State:
             self.spec = spec
             self.log = []
             self.tokens = {}
-            self.counter = 0
             self.faults = [dict(f, left=f.get("times", 1 << 30), to_skip=f.get("skip", 0))
                            for f in spec.get("faults", [])]
 

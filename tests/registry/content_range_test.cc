@@ -29,6 +29,13 @@ TEST(ContentRange, RefusesAnythingElse) {
   }
 }
 
+TEST(ContentRange, Unsatisfied) {
+  EXPECT_EQ(registry::parse_unsatisfied_range("bytes */8000"), 8000U);
+  for (const char* text : {"", "bytes */", "bytes */*", "bytes 0-1/8000", "*/8000"}) {
+    EXPECT_EQ(registry::parse_unsatisfied_range(text), std::nullopt) << text;
+  }
+}
+
 TEST(ContentRange, Lengths) {
   EXPECT_EQ(registry::parse_length("0"), 0U);
   EXPECT_EQ(registry::parse_length("18446744073709551615"), 18446744073709551615U);
