@@ -74,6 +74,11 @@ bool is_link_in_place(Netlink& route, const BridgeConfig& config) {
 }
 
 void make_link(Netlink& route, const BridgeConfig& config) {
+  const auto existing = route.ask(find_link_request(config.bridge));
+  if (!existing.messages.empty() && parse_link(existing.messages.front()).kind != "bridge") {
+    throw base::Error(base::ErrorKind::kConflict,
+                      "create bridge " + config.bridge + ": a link of that name exists");
+  }
   const std::vector<Step> create{create_bridge_step(config)};
   route.apply(create);
   const std::vector<Step> address{

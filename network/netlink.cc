@@ -1,5 +1,6 @@
 #include "network/netlink.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
@@ -19,6 +20,8 @@ namespace {
 
 constexpr std::size_t kReceiveSize = 32768;  // what the kernel fills at most in one go of a dump
 constexpr std::size_t kDefaultSendSize = 128U << 10U;  // below every kernel's default SO_SNDBUF
+// The kernel reserves a page for many of its answers: few enough not to overrun SO_RCVBUF.
+constexpr std::size_t kRequestsAtOnce = 16;
 constexpr int kDumpAttempts = 16;
 
 nlmsghdr* header_at(Bytes& bytes, std::size_t offset) {
@@ -188,34 +191,43 @@ void Netlink::commit(std::span<const Step> steps) {
 }
 
 std::vector<Netlink::Answer> Netlink::ask(std::span<const Bytes> requests) {
+  std::vector<Answer> answers;
+  answers.reserve(requests.size());
+  while (answers.size() < requests.size()) {
+    const std::size_t left = requests.size() - answers.size();
+    ask_some(requests.subspan(answers.size(), std::min(left, kRequestsAtOnce)), answers);
+  }
+  return answers;
+}
+
+void Netlink::ask_some(std::span<const Bytes> requests, std::vector<Answer>& answers) {
   const std::uint32_t first = next_sequence_;
   Bytes all;
   for (const Bytes& request : requests) append(all, request, next_sequence_++);
   send(all);
 
-  std::vector<Answer> answers(requests.size());
+  const std::size_t start = answers.size();
+  answers.resize(start + requests.size());
   std::vector<bool> complete(requests.size());
   for (ByteSpan datagram = receive(); !datagram.empty(); datagram = receive()) {
     for_each_message(datagram, [&](const nlmsghdr* message) {
       const std::size_t index = message->nlmsg_seq - first;
-      if (index >= answers.size()) return;
-      Answer& answer = answers[index];
+      if (index >= requests.size()) return;
+      Answer& answer = answers[start + index];
       if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) answer.interrupted = true;
       if (message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE) {
         answer.error = error_of(message);
         complete[index] = true;
         return;
       }
-      const auto* start = reinterpret_cast<const std::uint8_t*>(message);
-      answer.messages.emplace_back(start, start + message->nlmsg_len);
+      const auto* bytes = reinterpret_cast<const std::uint8_t*>(message);
+      answer.messages.emplace_back(bytes, bytes + message->nlmsg_len);
       if ((message->nlmsg_flags & NLM_F_MULTI) == 0) complete[index] = true;
     });
   }
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    if (complete[i]) continue;
+  if (std::find(complete.begin(), complete.end(), false) != complete.end()) {
     base::throw_errno("netlink answer", overrun_ ? ENOBUFS : EPROTO);
   }
-  return answers;
 }
 
 Netlink::Answer Netlink::ask(const Bytes& request) {

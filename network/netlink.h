@@ -52,7 +52,7 @@ class Netlink {
     bool interrupted = false;  // the dump ran while its subject changed
     std::vector<Bytes> messages;
   };
-  // Sends all requests at once; the answers come in their order. At most one may be a dump.
+  // Sends many requests at once; the answers come in their order. At most one may be a dump.
   std::vector<Answer> ask(std::span<const Bytes> requests);
   Answer ask(const Bytes& request);
 
@@ -66,6 +66,7 @@ class Netlink {
   };
 
   void send(ByteSpan bytes);
+  void ask_some(std::span<const Bytes> requests, std::vector<Answer>& answers);
   // What one recvmsg(2) holds now; empty where nothing is left. Sets overrun_ on ENOBUFS.
   ByteSpan receive();
   std::optional<Refusal> collect_refusal(std::uint32_t first_sequence, std::size_t count,

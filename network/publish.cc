@@ -17,6 +17,7 @@
 namespace network {
 namespace {
 
+constexpr std::size_t kLongestOwner = 127;  // with its NUL: what nft(8) takes for a comment
 constexpr int kUnpublishAttempts = 32;
 
 [[noreturn]] void refuse_port(const PublishedPort& port, int error) {
@@ -50,6 +51,10 @@ int socket_type(Protocol protocol) { return protocol == Protocol::kUdp ? SOCK_DG
 }  // namespace
 
 std::vector<Step> publish_steps(const BridgeConfig& config, const Endpoint& endpoint) {
+  if (endpoint.container_id.empty() || endpoint.container_id.size() > kLongestOwner) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "invalid container id \"" + endpoint.container_id + "\"");
+  }
   std::vector<Step> steps;
   for (const PublishedPort& port : endpoint.ports) {
     steps.push_back(add_element_step(

@@ -1,0 +1,220 @@
+// Published ports as map elements: owners, conflicts, forgiveness, and what a thousand of them
+// cost.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/network/world.h"
+
+namespace network_test {
+namespace {
+
+using base::ErrorKind;
+using testing::UnorderedElementsAre;
+using Clock = std::chrono::steady_clock;
+
+const Ipv4 kAny{0};
+const Ipv4 kLocalhost = Ipv4::parse("127.0.0.1");
+
+PublishedPort tcp(std::uint16_t host_port) { return {kAny, host_port, 80, Protocol::kTcp}; }
+
+class Publish : public World {
+ protected:
+  void SetUp() override {
+    World::SetUp();
+    if (!IsSkipped()) network::ensure_bridge(config_);
+  }
+  Endpoint owner(unsigned number, std::vector<PublishedPort> ports) const {
+    return endpoint(id_of(number), address_of(number), std::move(ports));
+  }
+  base::Error error_of(const Endpoint& endpoint) {
+    try {
+      network::publish(config_, endpoint);
+    } catch (const base::Error& error) {
+      return error;
+    }
+    ADD_FAILURE() << "publish() did not fail";
+    return {ErrorKind::kInvalid, ""};
+  }
+  std::vector<PublishedPort> published_by(unsigned number) {
+    for (const Endpoint& endpoint : network::list_published(config_)) {
+      if (endpoint.container_id == id_of(number)) return endpoint.ports;
+    }
+    return {};
+  }
+};
+
+TEST_F(Publish, EverythingIsReadBack) {
+  const PublishedPort udp{kLocalhost, 53, 5353, Protocol::kUdp};
+  const PublishedPort sctp{Ipv4::parse("198.51.100.1"), 65535, 1, Protocol::kSctp};
+  network::publish(config_, owner(1, {tcp(8080), udp, sctp}));
+  network::publish(config_, owner(2, {tcp(1)}));
+  EXPECT_THAT(published_by(1), UnorderedElementsAre(tcp(8080), udp, sctp));
+  EXPECT_THAT(published_by(2), UnorderedElementsAre(tcp(1)));
+  for (const Endpoint& endpoint : network::list_published(config_)) {
+    EXPECT_EQ(endpoint.address, endpoint.container_id == id_of(1) ? address_of(1) : address_of(2));
+  }
+}
+
+TEST_F(Publish, TheOwnerIsTheCommentInListings) {
+  network::publish(config_, owner(1, {tcp(8080)}));
+  const std::string look =
+      "nft list map ip sampan ports_of_any_address | grep -q 'tcp . 8080 "
+      "comment \"" +
+      id_of(1) + "\" : 10.208.0.2 . 80'";
+  EXPECT_EQ(std::system(look.c_str()), 0);
+}
+
+TEST_F(Publish, ATakenPortIsAConflictInDockersWordsAndNothingIsPublished) {
+  network::publish(config_, owner(1, {tcp(8080)}));
+  const base::Error error = error_of(owner(2, {tcp(8079), tcp(8080), tcp(8081)}));
+  EXPECT_EQ(error.kind(), ErrorKind::kConflict);
+  EXPECT_STREQ(error.what(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
+  EXPECT_TRUE(published_by(2).empty());
+  EXPECT_THAT(published_by(1), UnorderedElementsAre(tcp(8080)));
+
+  const PublishedPort local{kLocalhost, 9000, 80, Protocol::kUdp};
+  network::publish(config_, owner(1, {local}));
+  EXPECT_STREQ(error_of(owner(2, {local})).what(),
+               "Bind for 127.0.0.1:9000 failed: port is already allocated");
+}
+
+TEST_F(Publish, TwiceIsOnce) {
+  network::publish(config_, owner(1, {tcp(8080)}));
+  network::publish(config_, owner(1, {tcp(8080)}));
+  EXPECT_THAT(published_by(1), UnorderedElementsAre(tcp(8080)));
+}
+
+TEST_F(Publish, UnpublishTakesOnlyWhatIsThereAndItsOwn) {
+  network::publish(config_, owner(1, {tcp(8080), tcp(8081)}));
+  network::publish(config_, owner(2, {tcp(8082)}));
+  network::unpublish(config_, owner(1, {tcp(8080)}));
+  network::unpublish(config_, owner(1, {tcp(8080), tcp(8081), tcp(8082), tcp(8083)}));
+  network::unpublish(config_, owner(1, {tcp(8080), tcp(8081)}));
+  EXPECT_TRUE(published_by(1).empty());
+  EXPECT_THAT(published_by(2), UnorderedElementsAre(tcp(8082)));
+}
+
+TEST_F(Publish, UnpublishWithoutATable) {
+  network::remove_bridge(config_);
+  network::unpublish(config_, owner(1, {tcp(8080)}));
+  EXPECT_TRUE(network::list_published(config_).empty());
+  EXPECT_EQ(error_of(owner(1, {tcp(8080)})).kind(), ErrorKind::kNotFound);
+}
+
+TEST_F(Publish, AfterAFlushTheSameContainersPublishAgain) {
+  network::publish(config_, owner(1, {tcp(8080)}));
+  ASSERT_EQ(std::system("nft flush ruleset"), 0);
+  network::ensure_bridge(config_);
+  EXPECT_TRUE(published_by(1).empty());
+  network::publish(config_, owner(1, {tcp(8080)}));
+  EXPECT_THAT(published_by(1), UnorderedElementsAre(tcp(8080)));
+}
+
+TEST_F(Publish, AnIdThatDoesNotFitIsRefused) {
+  EXPECT_EQ(error_of(endpoint(std::string(300, 'a'), address_of(1), {tcp(8080)})).kind(),
+            ErrorKind::kInvalid);
+}
+
+TEST_F(Publish, AThousandPortsOfOneContainer) {
+  std::vector<PublishedPort> ports;
+  for (std::uint16_t port = 10000; port < 14000; ++port) ports.push_back(tcp(port));
+  network::publish(config_, owner(1, ports));
+  EXPECT_EQ(published_by(1).size(), ports.size());
+  EXPECT_EQ(error_of(owner(2, ports)).kind(), ErrorKind::kConflict);
+  network::unpublish(config_, owner(1, ports));
+  EXPECT_TRUE(published_by(1).empty());
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double microseconds(const std::function<void()>& action) {
+  const auto start = Clock::now();
+  action();
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
+
+TEST_F(Publish, TheThousandthCostsWhatTheFirstDid) {
+  std::vector<double> add, remove;
+  for (unsigned i = 0; i < 1000; ++i) {
+    const Endpoint mine = owner(i + 1, {tcp(static_cast<std::uint16_t>(10000 + i))});
+    add.push_back(microseconds([&] { network::publish(config_, mine); }));
+    // Taken away and put back, so that every size of the map is measured for both.
+    remove.push_back(microseconds([&] { network::unpublish(config_, mine); }));
+    network::publish(config_, mine);
+  }
+  for (const auto* times : {const_cast<const std::vector<double>*>(&add),
+                            const_cast<const std::vector<double>*>(&remove)}) {
+    const double first = median({times->begin(), times->begin() + 100});
+    const double last = median({times->end() - 100, times->end()});
+    RecordProperty(times == &add ? "publish_us" : "unpublish_us", std::to_string(last));
+    EXPECT_LT(last, 2 * first + 20) << "first " << first << " us, last " << last << " us";
+    EXPECT_LT(last, 3000) << "waits for an RCU grace period";
+  }
+}
+
+// The prices that start-up is built on. The bounds are far above what an idle machine shows and
+// below one RCU grace period, which is what a mistake here would cost.
+TEST_F(Publish, NothingWaitsForAGracePeriod) {
+  std::vector<double> ensure, connect, publish, unpublish;
+  for (unsigned i = 1; i <= 31; ++i) {
+    const Endpoint mine = owner(i, {tcp(8080)});
+    const UniqueFd container = new_network();
+    ensure.push_back(microseconds([&] { network::ensure_bridge(config_); }));
+    connect.push_back(microseconds([&] { network::connect(config_, mine, container.get()); }));
+    publish.push_back(microseconds([&] { network::publish(config_, mine); }));
+    unpublish.push_back(microseconds([&] { network::unpublish(config_, mine); }));
+  }
+  std::printf("median us: ensure_bridge %.0f, connect %.0f, publish %.0f, unpublish %.0f\n",
+              median(ensure), median(connect), median(publish), median(unpublish));
+  for (const auto& times : {ensure, connect, publish, unpublish}) EXPECT_LT(median(times), 4000);
+}
+
+TEST_F(Publish, ReservedPortsAreSeenByOthers) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+    PublishedPort port{kAny, 8080, 80, protocol};
+    const UniqueFd mine = network::reserve_port(port);
+    EXPECT_TRUE(mine);
+    for (const Ipv4 address : {kAny, kLocalhost}) {
+      PublishedPort same{address, 8080, 80, protocol};
+      try {
+        const UniqueFd theirs = network::reserve_port(same);
+        FAIL() << "the port was free";
+      } catch (const base::Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kConflict);
+        EXPECT_EQ(error.what(),
+                  "Bind for " + address.str() + ":8080 failed: port is already allocated");
+      }
+    }
+  }
+}
+
+TEST_F(Publish, AnyFreePortIsChosen) {
+  PublishedPort one{kAny, 0, 80, Protocol::kTcp};
+  PublishedPort two{kAny, 0, 80, Protocol::kTcp};
+  const UniqueFd first = network::reserve_port(one);
+  const UniqueFd second = network::reserve_port(two);
+  EXPECT_NE(one.host_port, 0);
+  EXPECT_NE(two.host_port, 0);
+  EXPECT_NE(one.host_port, two.host_port);
+}
+
+TEST_F(Publish, AnAddressThatIsNotOursIsRefused) {
+  PublishedPort port{Ipv4::parse("192.0.2.7"), 8080, 80, Protocol::kTcp};
+  try {
+    const UniqueFd fd = network::reserve_port(port);
+    FAIL() << "bound a foreign address";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInvalid);
+    EXPECT_STREQ(error.what(), "Bind for 192.0.2.7:8080 failed: cannot assign requested address");
+  }
+}
+
+}  // namespace
+}  // namespace network_test
