@@ -1,0 +1,83 @@
+// Command: one row of sampan-oci's command table, and what every command is handed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "oci/runtime_spec.h"
+#include "runtime/container.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cli_oci {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+inline constexpr char kVersion[] = "0.1.0";
+inline constexpr char kSpecVersion[] = "1.2.0";
+
+// What the words before the command said.
+struct Globals {
+  fs::path root = "/run/sampan-oci";  // one directory below it for each container
+  fs::path log;                       // empty: stderr only
+  bool json_log = false;
+  bool debug = false;
+};
+
+struct Command {
+  std::string_view name, synopsis, summary;
+  int (*run)(const Globals&, const Words&);
+  // Starts processes inside a container: our own binary must be out of their reach first.
+  bool enters_container = false;
+};
+
+// --help was asked for, and has been answered.
+struct HelpShown {};
+
+// Parses a command's words; `app` has its options. Throws kInvalid, or HelpShown.
+void parse(CLI::App& app, const Words& words);
+
+// Where a container's state is. Checks the id, which becomes a file name. Throws kInvalid.
+fs::path state_dir_of(const Globals& globals, const std::string& id);
+// As runtime::load_state, for messages that other engines look for: "container does not exist".
+runtime::State load(const Globals& globals, const std::string& id);
+fs::path seccomp_cache_of(const Globals& globals);
+
+// bundle/config.json. Throws kNotFound, kInvalid.
+oci::RuntimeSpec load_spec(const fs::path& bundle);
+
+void print(std::string_view text);  // stdout
+void write_pid_file(const std::string& path, pid_t pid);
+std::string status_word(runtime::Status status);
+
+int run_create(const Globals&, const Words&);
+int run_run(const Globals&, const Words&);
+int run_start(const Globals&, const Words&);
+int run_exec(const Globals&, const Words&);
+int run_kill(const Globals&, const Words&);
+int run_delete(const Globals&, const Words&);
+int run_pause(const Globals&, const Words&);
+int run_resume(const Globals&, const Words&);
+int run_update(const Globals&, const Words&);
+int run_state(const Globals&, const Words&);
+int run_list(const Globals&, const Words&);
+int run_ps(const Globals&, const Words&);
+int run_events(const Globals&, const Words&);
+int run_spec(const Globals&, const Words&);
+int run_features(const Globals&, const Words&);
+int run_checkpoint(const Globals&, const Words&);
+
+// The table in the order of help.
+const std::vector<Command>& commands();
+// The whole program after main() has protected its binary.
+int run_program(const Words& words);
+// Whether these words name a command that enters a container.
+bool enters_container(const Words& words);
+
+}  // namespace cli_oci

@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <cctype>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "cli/oci/oci_command.h"
+
+namespace cli_oci {
+
+using base::Error;
+using base::ErrorKind;
+
+fs::path state_dir_of(const Globals& globals, const std::string& id) {
+  const bool plain = std::all_of(id.begin(), id.end(), [](unsigned char letter) {
+    return std::isalnum(letter) != 0 || letter == '_' || letter == '+' || letter == '.' ||
+           letter == '-';
+  });
+  if (id.empty() || id.size() > 255 || !plain || id == "." || id == "..") {
+    throw Error(ErrorKind::kInvalid,
+                "container id \"" + id + "\": only letters, digits and _+.- make one");
+  }
+  return globals.root / id;
+}
+
+runtime::State load(const Globals& globals, const std::string& id) {
+  return runtime::load_state(state_dir_of(globals, id));
+}
+
+// Beside the containers, under a name that no id can have.
+fs::path seccomp_cache_of(const Globals& globals) { return globals.root / "seccomp cache"; }
+
+oci::RuntimeSpec load_spec(const fs::path& bundle) {
+  const auto text = base::find_file(bundle / "config.json", 16U << 20U);
+  if (!text) {
+    throw Error(ErrorKind::kNotFound, "no config.json in " + bundle.string() +
+                                          "; \"sampan-oci spec\" writes one to begin with");
+  }
+  return base::while_doing("config.json", [&] { return oci::parse_runtime_spec(*text); });
+}
+
+void print(std::string_view text) { base::write_all(STDOUT_FILENO, text); }
+
+void write_pid_file(const std::string& path, pid_t pid) {
+  if (path.empty()) return;
+  // Whoever waits for the file must not see it empty.
+  base::while_doing("pid file",
+                    [&] { base::replace_file(fs::absolute(path), std::to_string(pid)); });
+}
+
+std::string status_word(runtime::Status status) {
+  switch (status) {
+    case runtime::Status::kCreating:
+      return "creating";
+    case runtime::Status::kCreated:
+      return "created";
+    case runtime::Status::kRunning:
+      return "running";
+    case runtime::Status::kPaused:
+      return "paused";
+    case runtime::Status::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+}  // namespace cli_oci

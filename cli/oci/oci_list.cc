@@ -1,0 +1,174 @@
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "cli/oci/oci_command.h"
+
+namespace cli_oci {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using Json = nlohmann::ordered_json;  // members in the order in which they are put in
+
+std::string owner_of(const fs::path& directory) {
+  struct stat info = {};
+  if (stat(directory.c_str(), &info) != 0) return {};
+  const passwd* const user = getpwuid(info.st_uid);
+  return user != nullptr ? user->pw_name : "#" + std::to_string(info.st_uid);
+}
+
+// The bundle may be gone or changed since; then the place is not known.
+std::string rootfs_of(const fs::path& bundle) {
+  try {
+    return (bundle / load_spec(bundle).root.path).lexically_normal();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+int pid_of(const runtime::State& state) {
+  return state.status == runtime::Status::kStopped ? 0 : static_cast<int>(state.init.pid);
+}
+
+// runc's fields; the runtime specification's state has some of them.
+Json state_json(const Globals& globals, const runtime::State& state) {
+  Json json = {{"ociVersion", state.oci_version},
+               {"id", state.id},
+               {"pid", pid_of(state)},
+               {"status", status_word(state.status)},
+               {"bundle", state.bundle.string()},
+               {"rootfs", rootfs_of(state.bundle)},
+               {"created", state.created}};
+  if (!state.annotations.empty()) json["annotations"] = state.annotations;
+  json["owner"] = owner_of(globals.root / state.id);
+  return json;
+}
+
+std::vector<runtime::State> all_states(const Globals& globals) {
+  std::vector<runtime::State> states;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(globals.root, none)) {
+    if (!fs::exists(entry.path() / "state.json", none)) continue;
+    try {
+      states.push_back(runtime::load_state(entry.path()));
+    } catch (const Error& error) {
+      // Removed since we looked. Anything else is worth a word, but not the whole list.
+      if (error.kind() != ErrorKind::kNotFound)
+        std::fprintf(stderr, "sampan-oci: %s\n", error.what());
+    }
+  }
+  std::sort(states.begin(), states.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return states;
+}
+
+// Columns at least 12 wide with 3 blanks between, as runc's.
+std::string render_table(const std::vector<Words>& rows) {
+  std::vector<std::size_t> widths;
+  for (const Words& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()), 9);
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Words& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      text += row[i];
+      if (i + 1 < row.size()) text.append(widths[i] + 3 - row[i].size(), ' ');
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+void add_format(CLI::App& app, std::string& format) {
+  app.add_option("-f,--format", format, "table or json")->check(CLI::IsMember({"table", "json"}));
+}
+
+// One line of ps -ef: owner, pid, parent and command line, from /proc.
+Words process_row(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  std::string command = base::find_file(folder + "/cmdline").value_or("");
+  const std::string status = base::find_file(folder + "/status").value_or("");
+  std::replace(command.begin(), command.end(), '\0', ' ');
+  while (command.ends_with(' ')) command.pop_back();
+  const auto field = [&](const char* name) {
+    const std::size_t at = status.find(name);
+    if (at == std::string::npos) return std::string();
+    const std::size_t begin = status.find_first_not_of(" \t", at + std::strlen(name));
+    return status.substr(begin, status.find('\n', begin) - begin);
+  };
+  if (command.empty()) command = "[" + field("Name:") + "]";
+  return {owner_of(folder), std::to_string(pid), field("\nPPid:"), command};
+}
+
+}  // namespace
+
+int run_state(const Globals& globals, const Words& words) {
+  CLI::App app("Prints the state of a container");
+  app.name("sampan-oci state");
+  std::string id;
+  app.add_option("ID", id)->required();
+  parse(app, words);
+  print(state_json(globals, load(globals, id)).dump(2, ' ', false, Json::error_handler_t::replace) +
+        "\n");
+  return 0;
+}
+
+int run_list(const Globals& globals, const Words& words) {
+  CLI::App app("Lists the containers below --root");
+  app.name("sampan-oci list");
+  std::string format = "table";
+  bool quiet = false;
+  add_format(app, format);
+  app.add_flag("-q,--quiet", quiet, "Only the ids");
+  parse(app, words);
+  const auto states = all_states(globals);
+  std::string text;
+  if (quiet) {
+    for (const runtime::State& state : states) text += state.id + "\n";
+  } else if (format == "json") {
+    Json list = Json::array();
+    for (const runtime::State& state : states) list.push_back(state_json(globals, state));
+    text = list.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  } else {
+    std::vector<Words> rows = {{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
+    for (const runtime::State& state : states) {
+      rows.push_back({state.id, std::to_string(pid_of(state)), status_word(state.status),
+                      state.bundle.string(), state.created, owner_of(globals.root / state.id)});
+    }
+    text = render_table(rows);
+  }
+  print(text);
+  return 0;
+}
+
+int run_ps(const Globals& globals, const Words& words) {
+  CLI::App app("Lists the processes of a container by their ids on the host");
+  app.name("sampan-oci ps");
+  std::string id;
+  std::string format = "table";
+  add_format(app, format);
+  app.add_option("ID", id)->required();
+  app.prefix_command();
+  parse(app, words);
+  if (!app.remaining().empty())
+    throw Error(ErrorKind::kUnsupported, "options for ps(1) are not supported");
+  load(globals, id);
+  const std::vector<pid_t> pids = runtime::list_processes(state_dir_of(globals, id));
+  if (format == "json") {
+    print(Json(pids).dump() + "\n");
+    return 0;
+  }
+  std::vector<Words> rows = {{"UID", "PID", "PPID", "CMD"}};
+  for (const pid_t pid : pids) rows.push_back(process_row(pid));
+  print(render_table(rows));
+  return 0;
+}
+
+}  // namespace cli_oci

@@ -1,0 +1,181 @@
+#include <algorithm>
+#include <cstdio>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/files.h"
+#include "base/trace.h"
+#include "cli/oci/oci_command.h"
+#include "cli/oci/oci_log.h"
+
+namespace cli_oci {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+
+struct GlobalFlags {
+  Globals globals;
+  std::string log_format = "text", rootless = "auto";
+  bool systemd_cgroup = false, version = false;
+};
+
+// The options before the command that take a value in the next word.
+bool takes_value(const std::string& word) {
+  static const Words options = {"--root", "--log", "--log-format", "--rootless", "--criu"};
+  return std::find(options.begin(), options.end(), word) != options.end();
+}
+
+// Where the command's name is; words.size() where there is none.
+std::size_t find_command(const Words& words) {
+  std::size_t at = 0;
+  while (at < words.size() && words[at].starts_with('-')) at += takes_value(words[at]) ? 2 : 1;
+  return std::min(at, words.size());
+}
+
+const Command* command_named(const std::string& name) {
+  const auto& table = commands();
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const Command& one) { return one.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+std::string version_text() {
+  return std::string("sampan-oci version ") + kVersion + "\nspec: " + kSpecVersion + "\n";
+}
+
+std::string command_list() {
+  std::string text = "\nCOMMANDS:\n";
+  for (const Command& command : commands()) {
+    std::string name(command.name);
+    name.resize(12, ' ');
+    text += "   " + name + std::string(command.summary) + "\n";
+  }
+  return text;
+}
+
+void add_globals(CLI::App& app, GlobalFlags& flags) {
+  static std::string unused;
+  app.add_option("--root", flags.globals.root, "Directory for the state of containers");
+  app.add_option("--log", flags.globals.log, "File that gets what goes wrong");
+  app.add_option("--log-format", flags.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  app.add_flag("--debug", flags.globals.debug, "Log every decision and step");
+  app.add_flag("--systemd-cgroup", flags.systemd_cgroup, "Not supported");
+  app.add_option("--rootless", flags.rootless, "true, false or auto");
+  app.add_option("--criu", unused)->group("");  // old engines say it always
+  app.add_flag("-v,--version", flags.version, "Print the version");
+}
+
+void check_globals(GlobalFlags& flags) {
+  if (flags.systemd_cgroup) {
+    throw Error(ErrorKind::kUnsupported,
+                "--systemd-cgroup: this runtime manages cgroups itself; use the cgroupfs driver");
+  }
+  if (flags.rootless == "true")
+    throw Error(ErrorKind::kUnsupported,
+                "--rootless: containers without root are not supported yet");
+  flags.globals.root = fs::absolute(flags.globals.root).lexically_normal();
+  flags.globals.json_log = flags.log_format == "json";
+}
+
+int run_command(const GlobalFlags& flags, const std::string& name, const Words& arguments) {
+  const Command* const command = command_named(name);
+  if (command == nullptr)
+    throw Error(ErrorKind::kInvalid, "no such command: " + name + "; see sampan-oci --help");
+  if (flags.globals.debug) {
+    base::set_trace_sink([globals = flags.globals](const base::TraceEvent& event) {
+      std::string text = std::string(event.room) + ": " + std::string(event.text);
+      if (event.duration >= 0) text += " (" + std::to_string(event.duration / 1000) + " us)";
+      log_line(globals, "debug", text);
+    });
+  }
+  return command->run(flags.globals, arguments);
+}
+
+int dispatch(GlobalFlags& flags, const Words& words) {
+  const auto at = static_cast<std::ptrdiff_t>(find_command(words));
+  CLI::App app("Runs containers from OCI bundles");
+  app.name("sampan-oci");
+  app.footer(command_list());
+  add_globals(app, flags);
+  parse(app, Words(words.begin(), words.begin() + at));
+  if (flags.version) {
+    print(version_text());
+    return 0;
+  }
+  check_globals(flags);
+  if (at == std::ssize(words)) {
+    print(app.help());
+    return 0;
+  }
+  const std::string& name = words[static_cast<std::size_t>(at)];
+  if (name == "help") {
+    print(app.help());
+    return 0;
+  }
+  return run_command(flags, name, Words(words.begin() + at + 1, words.end()));
+}
+
+}  // namespace
+
+void parse(CLI::App& app, const Words& words) {
+  try {
+    app.parse(Words(words.rbegin(), words.rend()));  // the library takes them from the back
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    throw HelpShown{};
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorKind::kInvalid, error.what());
+  }
+}
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+      {"create", "ID", "Create a container, which then waits for start", run_create, true},
+      {"start", "ID", "Run the program of a created container", run_start, true},
+      {"run", "ID", "Create and start a container", run_run, true},
+      {"exec", "ID COMMAND [ARG...]", "Start another process in a running container", run_exec,
+       true},
+      {"kill", "ID [SIGNAL]", "Send a signal (SIGTERM) to the container's first process", run_kill},
+      {"delete", "ID", "Remove what is left of a stopped container", run_delete},
+      {"state", "ID", "Print the state of a container", run_state},
+      {"list", "", "List the containers below --root", run_list},
+      {"ps", "ID", "List the processes of a container", run_ps},
+      {"pause", "ID", "Stop all processes of a container where they are", run_pause},
+      {"resume", "ID", "Let the processes of a paused container go on", run_resume},
+      {"update", "ID", "Change limits of a container", run_update},
+      {"events", "ID", "Print resource usage, again and again", run_events},
+      {"spec", "", "Write a config.json to begin with", run_spec},
+      {"features", "", "Print what this runtime can do", run_features},
+      {"checkpoint", "ID", "Not supported", run_checkpoint},
+      {"restore", "ID", "Not supported", run_checkpoint},
+  };
+  return table;
+}
+
+bool enters_container(const Words& words) {
+  const std::size_t at = find_command(words);
+  const Command* const command = at < words.size() ? command_named(words[at]) : nullptr;
+  return command != nullptr && command->enters_container;
+}
+
+int run_program(const Words& words) {
+  GlobalFlags flags;
+  try {
+    return dispatch(flags, words);
+  } catch (const HelpShown&) {
+    return 0;
+  } catch (const Error& error) {
+    report_failure(flags.globals, error.what());
+    const std::size_t at = find_command(words);
+    const bool is_exec = at < words.size() && words[at] == "exec";
+    const bool is_run = at < words.size() && words[at] == "run";
+    if ((is_exec || is_run) && error.kind() == ErrorKind::kCommandNotFound) return 127;
+    if ((is_exec || is_run) && error.kind() == ErrorKind::kCommandNotRunnable) return 126;
+    return is_exec ? 255 : 1;
+  }
+}
+
+}  // namespace cli_oci

@@ -1,0 +1,31 @@
+// Session: waits for a process of ours in a container, passing on signals and, with a terminal,
+// what is typed and shown.
+#pragma once
+
+#include <string>
+#include <sys/types.h>
+
+#include "base/unique_fd.h"
+
+namespace cli_oci {
+
+// Takes signals from now on as descriptors, so that none is lost between the birth of the process
+// and wait(). Restores the terminal and the signal mask in the end, whatever happens.
+class Session {
+ public:
+  Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  // `console`: the pty's master, or none. Returns the exit code: its own, or 128 + the signal.
+  int wait(pid_t pid, int pidfd, base::UniqueFd console);
+
+ private:
+  base::UniqueFd signals_;
+};
+
+// Connects to the Unix socket that wants the pty's master.
+base::UniqueFd connect_console(const std::string& path);
+
+}  // namespace cli_oci
