@@ -17,6 +17,9 @@ namespace network {
 inline constexpr std::string_view kPortsOfAddress = "ports_of_address";
 inline constexpr std::string_view kPortsOfAnyAddress = "ports_of_any_address";
 
+// A chain without rules whose name is this and a fingerprint of everything else.
+inline constexpr std::string_view kMarkerPrefix = "layout_";
+
 struct ChainUse {
   std::string name;
   std::uint32_t use = 0;  // what the kernel counts: its rules, and the jumps to it
@@ -26,8 +29,8 @@ struct Firewall {
   std::vector<Step> steps;       // makes the table or repairs it; keeps the maps' elements
   std::vector<ChainUse> chains;  // how to recognise that it is all there
 };
-// Pure. The last chain has no rules: its name carries a fingerprint of all other messages, so that
-// another version of this program, or another configuration, is noticed.
+// Pure. The last chain is the marker: another version of this program, or another configuration,
+// has another one.
 Firewall plan_firewall(const BridgeConfig& config);
 
 // One look at every chain, no dump.

@@ -129,9 +129,11 @@ TEST_F(Publish, AThousandPortsOfOneContainer) {
   EXPECT_TRUE(published_by(1).empty());
 }
 
-double median(std::vector<double> values) {
+// The lowest tenth: what the work costs where nothing else wanted the processor. A wait that is
+// built in shows there as well as anywhere.
+double price(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  return values[values.size() / 10];
 }
 
 double microseconds(const std::function<void()>& action) {
@@ -149,13 +151,12 @@ TEST_F(Publish, TheThousandthCostsWhatTheFirstDid) {
     remove.push_back(microseconds([&] { network::unpublish(config_, mine); }));
     network::publish(config_, mine);
   }
-  for (const auto* times : {const_cast<const std::vector<double>*>(&add),
-                            const_cast<const std::vector<double>*>(&remove)}) {
-    const double first = median({times->begin(), times->begin() + 100});
-    const double last = median({times->end() - 100, times->end()});
+  for (const auto* times : std::array<const std::vector<double>*, 2>{&add, &remove}) {
+    const double first = price({times->begin(), times->begin() + 100});
+    const double last = price({times->end() - 100, times->end()});
     RecordProperty(times == &add ? "publish_us" : "unpublish_us", std::to_string(last));
     EXPECT_LT(last, 2 * first + 20) << "first " << first << " us, last " << last << " us";
-    EXPECT_LT(last, 3000) << "waits for an RCU grace period";
+    EXPECT_LT(last, 2500) << "waits for an RCU grace period";
   }
 }
 
@@ -171,9 +172,9 @@ TEST_F(Publish, NothingWaitsForAGracePeriod) {
     publish.push_back(microseconds([&] { network::publish(config_, mine); }));
     unpublish.push_back(microseconds([&] { network::unpublish(config_, mine); }));
   }
-  std::printf("median us: ensure_bridge %.0f, connect %.0f, publish %.0f, unpublish %.0f\n",
-              median(ensure), median(connect), median(publish), median(unpublish));
-  for (const auto& times : {ensure, connect, publish, unpublish}) EXPECT_LT(median(times), 4000);
+  std::printf("us: ensure_bridge %.0f, connect %.0f, publish %.0f, unpublish %.0f\n", price(ensure),
+              price(connect), price(publish), price(unpublish));
+  for (const auto& times : {ensure, connect, publish, unpublish}) EXPECT_LT(price(times), 2500);
 }
 
 TEST_F(Publish, ReservedPortsAreSeenByOthers) {

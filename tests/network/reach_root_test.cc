@@ -95,7 +95,7 @@ TEST_P(Reach, APortPublishedOnLoopbackStaysThere) {
   EXPECT_FALSE(talk(web.fd(), target(config_.gateway, 8080), server, kImpatience));
 
   // Neighbours that send packets for 127.0.0.1 over the wire (CVE-2020-8558).
-  for (const Machine* neighbour : {const_cast<const Machine*>(&other_host_), &web}) {
+  for (const Machine* neighbour : std::array<const Machine*, 2>{&other_host_, &web}) {
     const Ipv4 gateway = neighbour == &web ? config_.gateway : kHostAddress;
     const network::InsideNetwork inside(neighbour->fd());
     write_setting("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1");

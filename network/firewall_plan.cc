@@ -1,0 +1,151 @@
+#include <cstdio>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netlink.h>
+
+#include "network/firewall.h"
+#include "network/nft_objects.h"
+#include "network/rule.h"
+
+namespace network {
+namespace {
+
+// Collects chains with their rules and keeps count, as the kernel does.
+class Layout {
+ public:
+  explicit Layout(const BridgeConfig& config) : config_(config) {}
+
+  void chain(const std::string& name) {
+    chains_.push_back({"add chain ip " + config_.table + " " + name,
+                       chain_message(config_, NFT_MSG_NEWCHAIN, name)});
+    uses_.push_back({name, 0});
+  }
+  void chain(const std::string& name, const Hook& hook) {
+    chains_.push_back({"add chain ip " + config_.table + " " + name + " (" + hook.type +
+                           " hook, priority " + std::to_string(hook.priority) + ")",
+                       chain_message(config_, NFT_MSG_NEWCHAIN, name, &hook)});
+    uses_.push_back({name, 0});
+  }
+  // Rules go to the chain that was added last.
+  Rule rule() {
+    ++uses_.back().use;
+    return Rule(config_, uses_.back().name);
+  }
+  void add(const Rule& rule) { rules_.push_back(rule.finish()); }
+  void count_jump(std::string_view target) {
+    for (ChainUse& chain : uses_) chain.use += chain.name == target ? 1 : 0;
+  }
+
+  Firewall finish() {
+    std::vector<Step> steps{
+        {"add table ip " + config_.table, table_message(config_, NFT_MSG_NEWTABLE, NLM_F_CREATE)},
+        map_step(kPortsOfAddress, MapKey::kAddressProtocolPort),
+        map_step(kPortsOfAnyAddress, MapKey::kProtocolPort)};
+    steps.insert(steps.end(), chains_.begin(), chains_.end());
+    steps.push_back({"flush table ip " + config_.table, flush_message(config_)});
+    steps.insert(steps.end(), rules_.begin(), rules_.end());
+    const std::string marker = std::string(kMarkerPrefix) + fingerprint(steps);
+    steps.push_back({"add chain ip " + config_.table + " " + marker,
+                     chain_message(config_, NFT_MSG_NEWCHAIN, marker)});
+    uses_.push_back({marker, 0});
+    return {std::move(steps), std::move(uses_)};
+  }
+
+ private:
+  Step map_step(std::string_view name, MapKey key) const {
+    return {"add map ip " + config_.table + " " + std::string(name),
+            map_message(config_, name, key)};
+  }
+  // FNV-1a, 64 bits: not against an adversary (who could write the table anyway).
+  static std::string fingerprint(const std::vector<Step>& steps) {
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    for (const Step& step : steps) {
+      for (const std::uint8_t byte : step.message) hash = (hash ^ byte) * 0x100000001b3U;
+    }
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+    return text;
+  }
+
+  const BridgeConfig& config_;
+  std::vector<Step> chains_, rules_;
+  std::vector<ChainUse> uses_;
+};
+
+constexpr char kPublished[] = "published";
+const Ipv4Subnet kLoopback{{0x7f000000}, 8};
+
+void add_translation(Layout& layout) {
+  layout.chain(kPublished);
+  layout.add(layout.rule().translate_by_address_and_port(kPortsOfAddress));
+  layout.add(layout.rule().translate_by_port(kPortsOfAnyAddress));
+  // Arriving packets, then those of the host's own programs, 127.0.0.1 included.
+  layout.chain("prerouting", {"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST});
+  layout.add(layout.rule().destination_is_local().jump(kPublished));
+  layout.count_jump(kPublished);
+  layout.chain("output", {"nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST});
+  layout.add(layout.rule().destination_is_local().jump(kPublished));
+  layout.count_jump(kPublished);
+}
+
+void add_masquerading(Layout& layout, const BridgeConfig& config) {
+  layout.chain("postrouting", {"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC});
+  layout.add(layout.rule()
+                 .source(Match::kIs, config.subnet)
+                 .output_interface(Match::kIsNot, config.bridge)
+                 .masquerade());
+  // A host program that asked 127.0.0.1: the container could not answer that address.
+  layout.add(layout.rule()
+                 .output_interface(Match::kIs, config.bridge)
+                 .source(Match::kIs, kLoopback)
+                 .masquerade());
+  // A container that asked for a port published by itself or by a neighbour: without this the
+  // answer would take the short way, past the translation.
+  layout.add(layout.rule()
+                 .output_interface(Match::kIs, config.bridge)
+                 .source(Match::kIs, config.subnet)
+                 .destination_was_translated(Match::kIs)
+                 .masquerade());
+}
+
+// Before connection tracking, so destinations are what the sender wrote.
+void add_guard(Layout& layout, const BridgeConfig& config) {
+  layout.chain("guard", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
+  // route_localnet on the bridge takes away the kernel's own protection of 127.0.0.0/8
+  // (CVE-2020-8558), and translation would happen before it for packets from other hosts.
+  layout.add(
+      layout.rule().destination(Match::kIs, kLoopback).input_interface(Match::kIsNot, "lo").drop());
+  layout.add(
+      layout.rule().source(Match::kIs, kLoopback).input_interface(Match::kIsNot, "lo").drop());
+  // A neighbour of the host that routes the container's network to us.
+  layout.add(layout.rule()
+                 .destination(Match::kIs, config.subnet)
+                 .input_interface(Match::kIsNot, config.bridge)
+                 .destination(Match::kIsNot, {config.gateway, 32})
+                 .drop());
+}
+
+void add_forwarding(Layout& layout, const BridgeConfig& config) {
+  layout.chain("forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER});
+  layout.add(
+      layout.rule().output_interface(Match::kIs, config.bridge).connection_is_known().accept());
+  layout.add(layout.rule()
+                 .output_interface(Match::kIs, config.bridge)
+                 .input_interface(Match::kIsNot, config.bridge)
+                 .destination_was_translated(Match::kIsNot)
+                 .drop());
+}
+
+}  // namespace
+
+Firewall plan_firewall(const BridgeConfig& config) {
+  Layout layout(config);
+  add_guard(layout, config);
+  add_translation(layout);
+  add_masquerading(layout, config);
+  add_forwarding(layout, config);
+  return layout.finish();
+}
+
+}  // namespace network

@@ -1,0 +1,101 @@
+#include "network/nft_objects.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netlink.h>
+#include <new>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+
+#include "base/cleanup.h"
+#include "network/nft_message.h"
+
+namespace network {
+namespace {
+
+using Table = base::CHandle<nftnl_table, nftnl_table_free>;
+using Chain = base::CHandle<nftnl_chain, nftnl_chain_free>;
+using RuleObject = base::CHandle<nftnl_rule, nftnl_rule_free>;
+using Set = base::CHandle<nftnl_set, nftnl_set_free>;
+
+// Data types as nft(8) numbers them for its listings; a concatenation has 6 bits a part.
+constexpr std::uint32_t kTypeAddress = 7;
+constexpr std::uint32_t kTypeProtocol = 12;
+constexpr std::uint32_t kTypePort = 13;
+constexpr std::uint32_t kTypeProtocolPort = kTypeProtocol << 6U | kTypePort;
+constexpr std::uint32_t kTypeAddressPort = kTypeAddress << 6U | kTypePort;
+
+template <class Handle>
+Handle made(Handle handle) {
+  if (!handle) throw std::bad_alloc();
+  return handle;
+}
+
+std::string text_or_nothing(const char* text) { return text == nullptr ? "" : text; }
+
+}  // namespace
+
+Bytes table_message(const BridgeConfig& config, std::uint16_t type, std::uint16_t flags) {
+  const auto table = made(Table(nftnl_table_alloc()));
+  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, config.table.c_str());
+  return nft_message(type, flags, [&](nlmsghdr* message) {
+    nftnl_table_nlmsg_build_payload(message, table.get());
+  });
+}
+
+Bytes chain_message(const BridgeConfig& config, std::uint16_t type, const std::string& name,
+                    const Hook* hook) {
+  const auto chain = made(Chain(nftnl_chain_alloc()));
+  nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, config.table.c_str());
+  nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, name.c_str());
+  if (hook != nullptr) {
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, hook->type);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, hook->number);
+    nftnl_chain_set_s32(chain.get(), NFTNL_CHAIN_PRIO, hook->priority);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+  }
+  const std::uint16_t flags = type == NFT_MSG_NEWCHAIN ? NLM_F_CREATE : 0;
+  return nft_message(type, flags, [&](nlmsghdr* message) {
+    nftnl_chain_nlmsg_build_payload(message, chain.get());
+  });
+}
+
+Bytes map_message(const BridgeConfig& config, std::string_view name, MapKey key) {
+  const bool has_address = key == MapKey::kAddressProtocolPort;
+  const auto set = made(Set(nftnl_set_alloc()));
+  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, config.table.c_str());
+  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, std::string(name).c_str());
+  // Only has to differ from the other new maps of the same transaction.
+  nftnl_set_set_u32(set.get(), NFTNL_SET_ID, has_address ? 1 : 2);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, NFT_SET_MAP);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE,
+                    has_address ? kTypeAddress << 12U | kTypeProtocolPort : kTypeProtocolPort);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, has_address ? 12 : 8);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_TYPE, kTypeAddressPort);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_LEN, 8);
+  return nft_message(NFT_MSG_NEWSET, NLM_F_CREATE,
+                     [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, set.get()); });
+}
+
+Bytes flush_message(const BridgeConfig& config) {
+  const auto rule = made(RuleObject(nftnl_rule_alloc()));
+  nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, config.table.c_str());
+  // A rule deletion that names no chain empties all of them.
+  return nft_message(NFT_MSG_DELRULE, 0, [&](nlmsghdr* message) {
+    nftnl_rule_nlmsg_build_payload(message, rule.get());
+  });
+}
+
+std::optional<ChainState> parse_chain(ByteSpan message) {
+  const auto chain = made(Chain(nftnl_chain_alloc()));
+  const auto* start = reinterpret_cast<const nlmsghdr*>(message.data());
+  if (nftnl_chain_nlmsg_parse(start, chain.get()) < 0) return {};
+  return ChainState{text_or_nothing(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)),
+                    text_or_nothing(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)),
+                    nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_USE)};
+}
+
+}  // namespace network
