@@ -90,16 +90,18 @@ def test_a_device_may_be_added(engine, busybox):
 
 
 def test_masked_and_read_only_paths(engine, busybox):
-    out = engine.run("run", "--rm", busybox, "sh", "-c",
-                     "wc -c < /proc/kcore; wc -c < /proc/keys; ls /proc/acpi 2>/dev/null | wc -l;"
-                     "echo 1 > /proc/sys/kernel/hostname_x; echo h > /proc/sysrq-trigger; touch /sys/x", code=None)
-    assert out.stdout.split()[:3] == ["0", "0", "0"]
-    assert out.stderr.count("Read-only file system") >= 2
+    masked = [path for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts") if os.path.exists(path)]
+    assert masked
+    out = engine.run("run", "--rm", busybox, "sh", "-c", f"cat {' '.join(masked)} | wc -c; ls /sys/firmware | wc -l;"
+                     "echo 1 > /proc/sys/kernel/hostname; touch /proc/fs/x /sys/x", code=None)
+    assert out.stdout.split() == ["0", "0"]
+    assert out.stderr.count("Read-only file system") == 3
 
 
 def test_sys_and_cgroup_are_read_only(engine, busybox):
     mounts = engine.out("run", "--rm", busybox, "cat", "/proc/mounts")
-    for target in ("/sys", "/proc/sys", "/proc/sysrq-trigger"):
+    targets = ["/sys", "/sys/fs/cgroup", "/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"]
+    for target in filter(os.path.exists, targets):
         line = next(line for line in mounts.split("\n") if line.split()[1] == target)
         assert re.search(r"\bro\b", line.split()[3]), line
     assert " / overlay " in mounts
@@ -238,7 +240,7 @@ def test_trace_does_it_and_says_what_each_step_took(engine, busybox):
     done = engine.run("run", "--rm", "--trace", busybox, "echo", "done")
     assert done.stdout == "done\n"
     rooms = {match[1] for match in re.finditer(r"^\s*\d+ us\s+(\w+): ", done.stderr, re.M)}
-    assert {"storage", "network", "runtime"} <= rooms | {"engine"} and "runtime" in rooms and "network" in rooms
+    assert {"engine", "network", "runtime"} <= rooms
 
 
 @pytest.mark.parametrize("runtime", ["runc", "crun"])

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import subprocess
-import threading
+import sys
 import time
 
 import pytest
@@ -116,13 +116,22 @@ def test_a_port_on_one_address_is_only_there(engine, busybox):
 
 def test_udp(engine, busybox):
     port = free_port()
-    engine.run("run", "-d", "--name", "udp", "-p", f"{port}:7/udp", busybox, "nc", "-u", "-l", "-p", "7", "-e", "cat")
-    time.sleep(0.3)
-    gateway = engine.inspect("udp", "{{.NetworkSettings.Gateway}}")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.settimeout(5)
-        sender.sendto(b"ping", (gateway, port))
-        assert sender.recv(100) == b"ping"
+    engine.run("run", "-d", "--name", "udp", "-p", f"{port}:7/udp", busybox, "sleep", "60")
+    # busybox has no UDP server: the echo is a program of the host that stands in the container's network namespace.
+    echo = subprocess.Popen(["nsenter", "--net", "-t", engine.inspect("udp", "{{.State.Pid}}"), sys.executable, "-c",
+                             "import socket\ns=socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 7))\nprint(flush=True)\n"
+                             "while True:\n d,a=s.recvfrom(100)\n s.sendto(d,a)"], stdout=subprocess.PIPE)
+    try:
+        echo.stdout.readline()
+        for address in (engine.inspect("udp", "{{.NetworkSettings.Gateway}}"), "127.0.0.1"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(5)
+                sender.sendto(b"ping", (address, port))
+                assert sender.recvfrom(100) == (b"ping", (address, port))
+    finally:
+        echo.kill()
+        echo.wait()
+        echo.stdout.close()
 
 
 def test_a_taken_port_is_a_clear_error(engine, busybox):
@@ -169,7 +178,7 @@ def test_stopping_frees_links_and_addresses(engine, busybox):
 
 
 def test_the_subnet_avoids_the_hosts_routes(sampan, busybox):
-    subprocess.run(["ip", "link", "add", "taken", "type", "dummy"], check=True)
+    subprocess.run(["ip", "link", "add", "taken", "type", "veth", "peer", "name", "taken-peer"], check=True)
     try:
         subprocess.run(["ip", "addr", "add", "172.17.0.1/16", "dev", "taken"], check=True)
         subprocess.run(["ip", "link", "set", "taken", "up"], check=True)

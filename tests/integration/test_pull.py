@@ -155,17 +155,17 @@ def test_sixty_layers(sampan, registry):
 
 # Bad days: one clear line, the right exit code, nothing half-made.
 
-def expect_failure(sampan, name, *words, command=("pull",), code=1):
+def expect_failure(sampan, name, *words, command=("pull",), code=1, complete=0):
+    """`complete`: layers that arrived whole before the failure; they are verified and wait for the next pull."""
     done = sampan.run(*command, name, code=code)
     error = [line for line in done.stderr.strip().split("\n") if "WARNING" not in line]
     assert len(error) == 1, done.stderr
     for word in words:
         assert word in error[0], error[0]
     assert sampan.out("images", "-q") == ""
-    for folder in ("layers", "staging"):
-        if (sampan.root / folder).exists():
-            left = [entry for entry in (sampan.root / folder).iterdir()]
-            assert left == [], f"{folder}: {left}"
+    for folder, most in (("layers", complete), ("staging", 0)):
+        left = list((sampan.root / folder).iterdir()) if (sampan.root / folder).exists() else []
+        assert len(left) <= most, f"{folder}: {left}"
 
 
 def test_unknown_name(sampan, registry):
@@ -179,7 +179,8 @@ def test_unknown_tag(sampan, busybox):
 @pytest.mark.parametrize("name", ["UPPER", "a//b", "-x/y:", "busybox:bad tag", "x@sha256:123", "https://example/x", ""])
 def test_malformed_names(sampan, name):
     done = sampan.run("pull", name, code=None)
-    assert done.returncode in (1, 125) and "invalid reference format" in done.stderr or "unknown" in done.stderr
+    assert done.returncode in (1, 125) and ("invalid reference" in done.stderr or "unknown" in done.stderr)
+    assert not (sampan.root / "layers").exists()  # a bad name fails before anything is made
 
 
 def test_refused_connection(sampan):
@@ -195,7 +196,7 @@ def test_a_corrupt_layer(sampan, registry):
     image.layers.append(LayerTar().add("c", os.urandom(100_000)).bytes())
     name = push(registry, "corrupt", image)
     corrupt_blob(registry, image, 1, lambda data: data[:50_000] + bytes([data[50_000] ^ 1]) + data[50_001:])
-    expect_failure(sampan, name, "digest")
+    expect_failure(sampan, name, "digest", complete=1)
 
 
 def test_a_truncated_layer(sampan, registry):
@@ -203,7 +204,7 @@ def test_a_truncated_layer(sampan, registry):
     image.layers.append(LayerTar().add("t", os.urandom(100_000)).bytes())
     name = push(registry, "truncated", image)
     corrupt_blob(registry, image, 1, lambda data: data[:50_000])
-    expect_failure(sampan, name)
+    expect_failure(sampan, name, complete=1)
 
 
 def test_wrong_diff_id(sampan, registry):
@@ -217,7 +218,7 @@ def test_wrong_diff_id(sampan, registry):
     for digest, data in image.blobs.items():
         client.push_blob("wrong-diff", digest, data)
     client.push_manifest("wrong-diff", "latest", json.dumps(document).encode(), media_type)
-    expect_failure(sampan, f"{registry.host}/wrong-diff", "does not match")
+    expect_failure(sampan, f"{registry.host}/wrong-diff", "digest mismatch")
 
 
 def test_wrong_architecture(sampan, registry):

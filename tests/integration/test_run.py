@@ -141,8 +141,8 @@ def test_name_is_taken(engine, busybox):
 
 def test_cidfile(engine, busybox, tmp_path):
     file = tmp_path / "cid"
-    engine.run("run", "--name", "c", "--cidfile", file, busybox, "true")
-    assert file.read_text() == engine.inspect("c", "{{.Id}}")
+    engine.run("run", "--name", "cid", "--cidfile", file, busybox, "true")
+    assert file.read_text() == engine.inspect("cid", "{{.Id}}")
     done = engine.run("run", "--rm", "--cidfile", file, busybox, "true", code=125)
     assert "container ID file found" in done.stderr
 

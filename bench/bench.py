@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""Benchmark: sampan beside whichever of docker, podman, containerd, runc and crun are installed.
+
+    bench/bench.py [--runs N] [--pulls N] [--only start,exec,ps,runtime,pull] [--peers docker,podman,containerd]
+
+Everything happens in network and mount namespaces of its own, on a fresh loop-mounted journaled ext4. The commands of one row are
+run in turn, one after the other, and the medians are printed with their ratios to sampan's. Run it as root, after
+`scripts/install-packages bench` and a release build.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(SOURCE / "tools"), str(SOURCE / "bench"), str(SOURCE / "tests/integration")]
+BINARIES = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
+IDLE = 0.06  # seconds between two runs: what a machine does on its own must not fall into the next one
+
+
+def enter_namespaces():
+    if os.environ.get("SAMPAN_BENCH_INSIDE") == "1":
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return
+    os.environ["SAMPAN_BENCH_INSIDE"] = "1"
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, *sys.argv])
+
+
+class Disk:
+    """A fresh journaled ext4 in a file, mounted in our mount namespace only."""
+
+    def __init__(self, gigabytes=40):
+        self.file = tempfile.mktemp(prefix="sampan-bench-", suffix=".ext4", dir=os.environ.get("TMPDIR", "/var/tmp"))
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="sampan-bench-"))
+        with open(self.file, "wb") as file:
+            file.truncate(gigabytes << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.file], check=True)
+        subprocess.run(["mount", "-o", "loop", self.file, self.path], check=True)
+
+    def close(self):
+        subprocess.run(["umount", "-l", self.path], check=False)
+        self.path.rmdir()
+        os.unlink(self.file)
+
+
+def package_files(count, size):
+    """Regular files of the installed Debian packages, in the order of their names, until both bounds are reached."""
+    lists = sorted(pathlib.Path("/var/lib/dpkg/info").glob("*.list"))
+    chosen, total, seen = [], 0, set()
+    large = []
+    for listing in lists:
+        for name in listing.read_text(errors="surrogateescape").split("\n"):
+            if name in seen or not name.startswith("/usr/"):
+                continue
+            seen.add(name)
+            try:
+                info = os.lstat(name)
+            except OSError:
+                continue
+            if not os.path.isfile(name) or os.path.islink(name):
+                continue
+            (large if info.st_size > 200_000 else chosen).append((name, info.st_size))
+    chosen = chosen[:count]
+    total = sum(bytes_ for _, bytes_ in chosen)
+    for name, bytes_ in large:
+        if total >= size:
+            break
+        chosen.append((name, bytes_))
+        total += bytes_
+    return [name for name, _ in chosen], total
+
+
+def tar_of(files, path):
+    with open(path, "wb") as file:
+        subprocess.run(["tar", "--create", "--no-recursion", "--null", "--files-from=-", "--transform=s,^/,,", "--absolute-names",
+                        "--format=pax", "--pax-option=delete=atime,delete=ctime"], input=b"\0".join(os.fsencode(name) for name in files),
+                       stdout=file, stderr=subprocess.DEVNULL, check=True)
+
+
+def make_images(registry, work):
+    """A small image, one of about 800 MB in 30,000 files, one of 60 layers; returns their names."""
+    import image as images
+    base = images.busybox_layer()
+    command = {"Cmd": ["true"], "Env": ["PATH=/bin"]}
+    registry.push("small", "1", images.Image([base], config=command))
+    files, total = package_files(30_000, 800_000_000)
+    tar_of(files, work / "large.tar")
+    large = (work / "large.tar").read_bytes()
+    registry.push("large", "1", images.Image([base, large], config=command))
+    print(f"large image: {len(files)} files, {total / 1e6:.0f} MB; 60 layers: {len(files[:12_000])} files", flush=True)
+    del large
+    layers = [base]
+    for part in range(59):
+        tar_of(files[part * 200:(part + 1) * 200], work / "part.tar")
+        layers.append((work / "part.tar").read_bytes())
+    registry.push("layers", "1", images.Image(layers, config=command))
+    return {name: f"{registry.host}/{name}:1" for name in ("small", "large", "layers")}
+
+
+def timed(words):
+    start = time.perf_counter()
+    done = subprocess.run([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    elapsed = time.perf_counter() - start
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {done.returncode}: {done.stderr.decode()[-500:]}")
+    return elapsed
+
+
+def spawn_timed(words):
+    """As timed(), without Python's own cost of starting a process through pipes."""
+    words = [str(word) for word in words]
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    start = time.perf_counter()
+    pid = os.posix_spawnp(words[0], words, os.environ, file_actions=null)
+    _, status = os.waitpid(pid, 0)
+    elapsed = time.perf_counter() - start
+    if status != 0:
+        raise RuntimeError(f"{' '.join(words)}: status {status}")
+    return elapsed
+
+
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, what, samples):
+        """`samples`: engine -> seconds of each run."""
+        ours = statistics.median(samples["sampan"])
+        for engine, values in samples.items():
+            median = statistics.median(values)
+            ordered = sorted(values)
+            row = (what, engine, min(values), median, ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], len(values), median / ours)
+            self.rows.append(row)
+            print(f"{what:<34} {engine:<12} min {row[2] * 1e3:9.2f}  median {median * 1e3:9.2f}  p95 {row[4] * 1e3:9.2f} ms"
+                  f"  n={len(values):<3} ratio {median / ours:6.1f}", flush=True)
+
+
+def in_turn(runs, commands, before=None):
+    """Runs every engine's command in turn, `runs` times after one warm-up; commands: engine -> function giving words."""
+    samples = {engine: [] for engine in commands}
+    for number in range(runs + 1):
+        for engine, words in commands.items():
+            if before:
+                before(engine)
+            time.sleep(IDLE)
+            elapsed = spawn_timed(words())
+            if number > 0:
+                samples[engine].append(elapsed)
+    return samples
+
+
+def floor_program(work):
+    """bench/floor.c: the same system calls with nothing around them."""
+    source = SOURCE / "bench/floor.c"
+    if not source.exists() or shutil.which("gcc") is None:
+        return None
+    program = work / "floor"
+    subprocess.run(["gcc", "-O2", "-o", program, source], check=True)
+    return program
+
+
+def bench_start(table, engines, images, runs):
+    for network in ("none", "bridge"):
+        commands = {}
+        for engine in engines:
+            if engine.run(network, images["small"], "true") is not None:
+                commands[engine.name] = lambda engine=engine: engine.run(network, images["small"], "true")
+        table.add(f"run --rm --network {network}", in_turn(runs, commands))
+
+
+def bench_exec_and_ps(table, engines, images, runs, only):
+    for engine in engines:
+        spawn_timed(engine.start_idle(images["small"]))
+    try:
+        if "exec" in only:
+            table.add("exec true", in_turn(runs, {engine.name: engine.exec for engine in engines}))
+        if "ps" in only:
+            table.add("ps -a", in_turn(runs, {engine.name: engine.ps for engine in engines}))
+    finally:
+        for engine in engines:
+            subprocess.run([str(word) for word in engine.remove_idle()], capture_output=True)
+
+
+def bench_pull(table, engines, images, pulls):
+    for name in ("large", "layers"):
+        samples = {engine.name: [] for engine in engines}
+        for _ in range(pulls):
+            for engine in engines:
+                subprocess.run([str(word) for word in engine.forget(images[name])], capture_output=True)
+                time.sleep(0.5)
+                os.sync()
+                samples[engine.name].append(timed(engine.pull(images[name])))
+        table.add(f"pull, {name} image", samples)
+
+
+def bench_runtime(table, work, sampan, images, runs):
+    """The OCI command lines on one bundle that sampan exported."""
+    bundle = work / "bundle"
+    subprocess.run([*sampan.base, "bundle", "export", images["small"], bundle], check=True)
+    config = json.loads((bundle / "config.json").read_text())
+    config["process"]["args"] = ["true"]
+    config["process"]["terminal"] = False
+    config["root"]["readonly"] = True
+    (bundle / "config.json").write_text(json.dumps(config))
+    commands = {}
+    for name, program in (("sampan", BINARIES / "sampan-oci"), ("runc", shutil.which("runc")), ("crun", shutil.which("crun"))):
+        if program is None or not os.path.exists(program):
+            continue
+        words = [program, "--root", work / f"state-{name}", "run", "--bundle", bundle, f"sampan-bench-{os.getpid()}"]
+        if name == "crun":  # crun 1.8 refuses hybrid hierarchies: the others run in the same view without the v2 one
+            words = words
+        commands[name] = lambda words=words: words
+    subprocess.run(["umount", "-l", "/sys/fs/cgroup/unified"], capture_output=True)
+    table.add("OCI runtime: run a bundle", in_turn(runs, commands))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=21)
+    parser.add_argument("--pulls", type=int, default=15)
+    parser.add_argument("--only", default="start,exec,ps,runtime,pull")
+    parser.add_argument("--peers", default="docker,podman,containerd")
+    arguments = parser.parse_args()
+    enter_namespaces()
+    from conftest import RealRegistry
+    only = set(arguments.only.split(","))
+    disk = Disk()
+    engines, registry = [], None
+    try:
+        registry = RealRegistry(disk.path / "registry")
+        images = make_images(registry, disk.path)
+        engines.extend(__import__("peers").installed(disk.path, BINARIES, arguments.peers.split(",")))
+        print("versions: " + ", ".join(f"{engine.name} {engine.version()}" for engine in engines), flush=True)
+        table = Table()
+        for engine in engines:
+            timed(engine.pull(images["small"]))
+        if "start" in only:
+            bench_start(table, engines, images, arguments.runs)
+        if only & {"exec", "ps"}:
+            bench_exec_and_ps(table, engines, images, arguments.runs, only)
+        if "pull" in only:
+            bench_pull(table, engines, images, arguments.pulls)
+        if "runtime" in only:
+            bench_runtime(table, disk.path, engines[0], images, arguments.runs)
+    finally:
+        for engine in engines:
+            engine.stop()
+        if registry:
+            registry.stop()
+        disk.close()
+
+
+if __name__ == "__main__":
+    main()
