@@ -6,8 +6,8 @@
 
 namespace engine {
 
-// The config, parsed. Throws kUnsupported for artifacts that are no image and for images of other
-// operating systems, kInvalid where config and manifest do not belong together.
+// The config, parsed. What resolve() does not look at: throws kUnsupported for images of other
+// operating systems and for more layers than an overlay takes.
 oci::ImageConfig check_image(const registry::ResolvedImage& image);
 
 }  // namespace engine

@@ -140,7 +140,7 @@ inline std::string gzip(std::string_view bytes) {  // one member
   stream.end_of_stream = 1;
   stream.flush = NO_FLUSH;
   stream.gzip_flag = IGZIP_GZIP;
-  std::string packed(bytes.size() + bytes.size() / 8 + 1024, '\0');
+  std::string packed(2 * bytes.size() + 1024, '\0');  // noise grows
   stream.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<std::uint32_t>(bytes.size());
   stream.next_out = reinterpret_cast<std::uint8_t*>(packed.data());
