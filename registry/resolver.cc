@@ -92,15 +92,15 @@ class Resolver {
       const bool is_known = is_index_type(entry.media_type) || is_manifest_type(entry.media_type);
       if (entry.platform && is_known) labelled.manifests.push_back(entry);
     }
-    if (const auto entry = oci::find_platform(labelled, platform_)) {
+    while (const auto entry = oci::find_platform(labelled, platform_)) {
       if (auto found = follow(*entry, depth)) return found;
+      std::erase_if(labelled.manifests,
+                    [&](const oci::Descriptor& other) { return other.digest == entry->digest; });
     }
     for (const oci::Descriptor& entry : index.manifests) {
-      if (entry.platform) continue;
-      if (!is_index_type(entry.media_type) && !is_manifest_type(entry.media_type)) continue;
-      auto found = follow(entry, depth);
-      // Without a label the config decides.
-      if (found && runs_on(found->config.platform, platform_)) return found;
+      const bool is_known = is_index_type(entry.media_type) || is_manifest_type(entry.media_type);
+      if (entry.platform || !is_known) continue;
+      if (auto found = follow(entry, depth)) return found;
     }
     return std::nullopt;
   }
@@ -118,12 +118,14 @@ class Resolver {
       if (depth >= kMaxDepth) return std::nullopt;
       return find_in(std::get<oci::Index>(fetched.content), depth + 1);
     }
+    if (entry.platform) return complete(std::move(fetched));
     // Signatures and attestations lie beside images; they are no candidates.
     const oci::Manifest& manifest = std::get<oci::Manifest>(fetched.content);
-    if (!entry.platform && !oci::is_runnable_config(manifest.config.media_type)) {
-      return std::nullopt;
-    }
-    return complete(std::move(fetched));
+    if (!oci::is_runnable_config(manifest.config.media_type)) return std::nullopt;
+    Candidate candidate = complete(std::move(fetched));
+    // Without a label the config decides.
+    if (!runs_on(candidate.config.platform, platform_)) return std::nullopt;
+    return candidate;
   }
 
   Candidate complete(FetchedManifest fetched) {

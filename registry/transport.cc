@@ -281,6 +281,10 @@ Diagnosis diagnose(CURL* handle, CURLcode code, const Url& url, const std::strin
                                            ": timed out after " +
                                            std::to_string(options.connect_timeout_ms) + " ms"};
       }
+      // libcurl's "Operation too slow" or "Operation timed out".
+      if (detail.find("too slow") == std::string::npos) {
+        return {Failure::kBroken, host + ": no complete answer in time"};
+      }
       return {Failure::kBroken,
               host + ": stalled for " + std::to_string(options.stall_timeout_s) + " s"};
     default:

@@ -393,6 +393,24 @@ TEST_F(ResolveIndex, WithoutALabelTheConfigDecides) {
   expect_error(ErrorKind::kNotFound, "no matching manifest");
 }
 
+TEST_F(ResolveIndex, ALabelledIndexWithoutAMatchIsNotTheEnd) {
+  Json empty = entry(make_index({}));
+  empty["platform"] = platform("amd64");
+  Json full = entry(make_index({entry(image_, platform("amd64"))}));
+  full["platform"] = platform("amd64");
+  serve_index(make_index({empty, full}));
+  EXPECT_EQ(resolve().manifest_digest.str(), digest_of(image_.manifest));
+}
+
+TEST_F(ResolveIndex, SignaturesBesideImagesAreSkipped) {
+  Image signature = make_image();
+  Json manifest = Json::parse(signature.manifest);
+  manifest["config"]["mediaType"] = "application/vnd.dev.cosign.config.v1+json";
+  signature.manifest = manifest.dump();
+  serve_index(make_index({entry(signature, nullptr), entry(image_, nullptr)}));
+  EXPECT_EQ(resolve().manifest_digest.str(), digest_of(image_.manifest));
+}
+
 TEST_F(ResolveIndex, NestedUpToALimit) {
   std::string index = make_index({entry(image_, platform("amd64"))});
   for (int depth = 2; depth <= 6; ++depth) {
