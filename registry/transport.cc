@@ -2,24 +2,21 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <vector>
 
 #include <curl/curl.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/text.h"
+#include "registry/answer_reader.h"
+#include "registry/diagnosis.h"
 
 namespace registry {
 namespace {
 
-constexpr std::size_t kMaxErrorBodyBytes = 64U << 10U;
-constexpr std::size_t kMaxHeaderBytes = 256U << 10U;  // of one answer, all its headers together
 constexpr long kReceiveBufferBytes = 512L << 10U;
 constexpr long kSlowestBytesPerSecond = 1024;
 // A small answer that drips in just above that speed is given up after so many stall time-outs.
@@ -76,81 +73,15 @@ struct PooledHandle {
 
 // What libcurl's callbacks need. They run inside C frames, which an exception must not cross.
 struct Exchange {
-  Response* response = nullptr;
-  BodyReceiver* receiver = nullptr;
+  AnswerReader* reader = nullptr;
   const Cancellation* cancellation = nullptr;
-  std::size_t body_limit = 0;
-  std::size_t header_bytes = 0;
-  bool has_begun = false;
-  bool was_stopped = false;  // on purpose: what we have is all that we want
   std::exception_ptr error;
-
-  bool is_streamed() const {
-    return receiver != nullptr && response->status >= 200 && response->status < 300;
-  }
 };
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) {
-    text.remove_prefix(1);
-  }
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) {
-    text.remove_suffix(1);
-  }
-  return text;
-}
-
-// A status line begins another answer: after "100 Continue", for one.
-void read_status_line(Exchange& exchange, std::string_view line) {
-  exchange.response->headers.clear();
-  exchange.response->status = 0;
-  const std::size_t space = line.find(' ');
-  if (space != std::string_view::npos) {
-    exchange.response->status = std::atoi(std::string(line.substr(space + 1, 3)).c_str());
-  }
-}
-
-// Returns whether to go on.
-bool take_header(Exchange& exchange, std::string_view raw) {
-  exchange.header_bytes += raw.size();
-  if (exchange.header_bytes > kMaxHeaderBytes) {
-    exchange.response->failure = Failure::kTooLarge;
-    return false;
-  }
-  const std::string_view line = trim(raw);
-  if (line.starts_with("HTTP/")) {
-    read_status_line(exchange, line);
-  } else if (line.empty()) {
-    if (!exchange.is_streamed() || std::exchange(exchange.has_begun, true)) return true;
-    exchange.was_stopped = !exchange.receiver->begin(*exchange.response);
-    return !exchange.was_stopped;
-  } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
-    exchange.response->headers.add(line.substr(0, colon), trim(line.substr(colon + 1)));
-  }
-  return true;
-}
-
-bool take_body(Exchange& exchange, std::string_view bytes) {
-  if (exchange.is_streamed()) {
-    exchange.was_stopped = !exchange.receiver->write(bytes);
-    return !exchange.was_stopped;
-  }
-  std::string& body = exchange.response->body;
-  const bool is_success = exchange.response->status >= 200 && exchange.response->status < 300;
-  const std::size_t limit =
-      is_success ? exchange.body_limit : std::min(exchange.body_limit, kMaxErrorBodyBytes);
-  const std::size_t room = limit - body.size();
-  body.append(bytes.substr(0, room));
-  if (bytes.size() <= room) return true;
-  if (is_success) exchange.response->failure = Failure::kTooLarge;
-  exchange.was_stopped = !is_success;  // the start of an error page says enough
-  return false;
-}
 
 std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
   auto& exchange = *static_cast<Exchange*>(self);
   try {
-    return take_header(exchange, {data, size}) ? size : CURL_WRITEFUNC_ERROR;
+    return exchange.reader->take_header({data, size}) ? size : CURL_WRITEFUNC_ERROR;
   } catch (...) {
     exchange.error = std::current_exception();
     return CURL_WRITEFUNC_ERROR;
@@ -160,7 +91,7 @@ std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noe
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
   auto& exchange = *static_cast<Exchange*>(self);
   try {
-    return take_body(exchange, {data, size}) ? size : CURL_WRITEFUNC_ERROR;
+    return exchange.reader->take_body({data, size}) ? size : CURL_WRITEFUNC_ERROR;
   } catch (...) {
     exchange.error = std::current_exception();
     return CURL_WRITEFUNC_ERROR;
@@ -232,65 +163,13 @@ void set_trust(CURL* handle, const std::filesystem::path& ca_file, bool is_insec
   }
 }
 
-// "Connection refused" without the capital, to stand inside a sentence.
-std::string errno_text(long number) {
-  std::string text = std::generic_category().message(static_cast<int>(number));
-  text.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(text.front())));
-  return text;
-}
-
-struct Diagnosis {
-  Failure failure;
-  std::string cause;
-};
-
-Diagnosis diagnose_connect(CURL* handle, const Url& url, const std::string& detail) {
-  const long number = info_of<long>(handle, CURLINFO_OS_ERRNO);
-  // Where the sentence of libcurl does not name the host, it was a proxy that failed.
-  const bool is_about_host = detail.find(url.host) != std::string::npos;
-  return {Failure::kUnconnected,
-          "connect to " + url.authority() + ": " +
-              (number != 0 && is_about_host ? errno_text(number) : base::printable(detail))};
-}
-
-Diagnosis diagnose(CURL* handle, CURLcode code, const Url& url, const std::string& detail,
-                   const TransportOptions& options) {
-  const std::string host = url.authority();
+TransferFailure facts_of(CURL* handle, CURLcode code, const char* detail) {
   const bool is_new = info_of<long>(handle, CURLINFO_NUM_CONNECTS) > 0;
-  const bool is_up = !is_new || info_of<curl_off_t>(handle, CURLINFO_CONNECT_TIME_T) > 0;
-  const bool has_tls =
-      !url.is_https() || !is_new || info_of<curl_off_t>(handle, CURLINFO_APPCONNECT_TIME_T) > 0;
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-      return {Failure::kUnresolved, "look up " + host + ": no such host"};
-    case CURLE_COULDNT_RESOLVE_PROXY:
-      return {Failure::kUnresolved, "reach " + host + ": " + base::printable(detail)};
-    case CURLE_COULDNT_CONNECT:
-      return diagnose_connect(handle, url, detail);
-    case CURLE_SSL_CONNECT_ERROR:
-      return {Failure::kNoTls, host + ": TLS handshake: " + base::printable(detail)};
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-      return {Failure::kCertificate, host + ": " + base::printable(detail)};
-    case CURLE_OPERATION_TIMEDOUT:
-      if (!is_up || !has_tls) {
-        return {Failure::kUnconnected, (is_up ? "TLS handshake with " : "connect to ") + host +
-                                           ": timed out after " +
-                                           std::to_string(options.connect_timeout_ms) + " ms"};
-      }
-      // libcurl's "Operation too slow" or "Operation timed out".
-      if (detail.find("too slow") == std::string::npos) {
-        return {Failure::kBroken, host + ": no complete answer in time"};
-      }
-      return {Failure::kBroken,
-              host + ": stalled for " + std::to_string(options.stall_timeout_s) + " s"};
-    default:
-      if (!has_tls) return {Failure::kNoTls, host + ": TLS handshake: " + base::printable(detail)};
-      return {Failure::kBroken, host + ": " + base::printable(detail)};
-  }
+  return {.code = code,
+          .detail = *detail != '\0' ? detail : curl_easy_strerror(code),
+          .os_errno = static_cast<int>(info_of<long>(handle, CURLINFO_OS_ERRNO)),
+          .is_connected = !is_new || info_of<curl_off_t>(handle, CURLINFO_CONNECT_TIME_T) > 0,
+          .has_tls = !is_new || info_of<curl_off_t>(handle, CURLINFO_APPCONNECT_TIME_T) > 0};
 }
 
 }  // namespace
@@ -355,9 +234,6 @@ void Transport::State::configure(CURL* handle, const Request& request, Exchange&
   set_option(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
   set_option(handle, CURLOPT_LOW_SPEED_LIMIT, kSlowestBytesPerSecond);
   set_option(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout_s));
-  if (exchange.receiver == nullptr) {
-    set_option(handle, CURLOPT_TIMEOUT, options.stall_timeout_s * kStallsPerSmallAnswer);
-  }
   if (request.method == Method::kHead) set_option(handle, CURLOPT_NOBODY, 1L);
   if (request.method == Method::kPost) {
     set_option(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.form.size()));
@@ -387,33 +263,25 @@ Transport::~Transport() {
 
 Response Transport::exchange(const Request& request, BodyReceiver* receiver) {
   state_->cancellation.throw_if_cancelled();
-  Response response{.url = request.url};
-  Exchange exchange{.response = &response,
-                    .receiver = receiver,
-                    .cancellation = &state_->cancellation,
-                    .body_limit = request.body_limit,
-                    .error = {}};
+  AnswerReader reader(request, receiver);
+  Exchange exchange{.reader = &reader, .cancellation = &state_->cancellation, .error = {}};
   const HeaderList headers = render_headers(request);
   PooledHandle pooled = state_->borrow(request.url.scheme + "://" + request.url.authority());
   CURL* handle = pooled.handle.get();
   char detail[CURL_ERROR_SIZE] = "";
   state_->configure(handle, request, exchange, headers.get());
   set_option(handle, CURLOPT_ERRORBUFFER, detail);
+  if (receiver == nullptr) {
+    set_option(handle, CURLOPT_TIMEOUT, state_->options.stall_timeout_s * kStallsPerSmallAnswer);
+  }
   const CURLcode code = curl_easy_perform(handle);
   if (exchange.error) std::rethrow_exception(exchange.error);
   state_->cancellation.throw_if_cancelled();
-  if (response.failure == Failure::kTooLarge) {
-    response.cause = request.url.authority() + ": answer exceeds " +
-                     std::to_string(request.body_limit) + " bytes";
-  } else if (code != CURLE_OK && !exchange.was_stopped) {
-    Diagnosis diagnosis =
-        diagnose(handle, code, request.url, *detail != '\0' ? detail : curl_easy_strerror(code),
-                 state_->options);
-    response.failure = diagnosis.failure;
-    response.cause = std::move(diagnosis.cause);
+  if (code != CURLE_OK && !reader.has_ended_itself()) {
+    reader.fail(diagnose(facts_of(handle, code, detail), request.url));
   }
   state_->give_back(std::move(pooled));
-  return response;
+  return reader.take_response();
 }
 
 }  // namespace registry
