@@ -192,16 +192,18 @@ Nanoseconds now() {
 
 std::string format_rfc3339(Nanoseconds time) {
   if (time == 0) return std::string(kGoZeroTime);
-  const std::chrono::sys_time<std::chrono::nanoseconds> point{std::chrono::nanoseconds(time)};
-  const auto day = std::chrono::floor<std::chrono::days>(point);
+  // Apart, since a day that contains the earliest nanosecond begins before it.
+  const auto whole = std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(time));
+  const std::int64_t fraction = time % kSecond + (time % kSecond < 0 ? kSecond : 0);
+  const auto day = std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(whole));
   const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(point - day);
+  const std::chrono::hh_mm_ss clock(std::chrono::sys_seconds(whole) - day);
   std::array<char, 64> text{};
-  std::snprintf(
-      text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%09d", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%09d",
+                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
+                static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()), static_cast<int>(fraction));
   std::string line = text.data();
   line.erase(line.find_last_not_of('0') + 1);
   if (line.back() == '.') line.pop_back();

@@ -73,11 +73,13 @@ class Builder {
 
   template <class Value>
   bool add(Value&& value) {
+    if (count_ == limits_.values) return fail_count();
     place(json(std::forward<Value>(value)));
     return true;
   }
 
   json* place(json&& value) {
+    ++count_;
     if (open_.empty()) {
       root_ = std::move(value);
       return &root_;
@@ -95,9 +97,12 @@ class Builder {
     if (open_.size() == static_cast<std::size_t>(limits_.depth)) {
       return fail("nested deeper than " + std::to_string(limits_.depth) + " levels");
     }
+    if (count_ == limits_.values) return fail_count();
     open_.push_back(place(json(type)));
     return true;
   }
+
+  bool fail_count() { return fail("more than " + std::to_string(limits_.values) + " values"); }
 
   bool close() {
     open_.pop_back();
@@ -113,6 +118,7 @@ class Builder {
   std::string_view text_;
   const JsonLimits& limits_;
   json root_;
+  std::size_t count_ = 0;
   std::vector<json*> open_;
   json* member_ = nullptr;  // where the next value of the innermost object goes
   std::string failure_;

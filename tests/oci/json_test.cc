@@ -54,6 +54,10 @@ TEST(Json, RefusesDepthAndSize) {
   EXPECT_EQ(why(R"({"a":{"b":[{}]}})", limits), "invalid JSON: a.b: nested deeper than 3 levels");
   EXPECT_EQ(why(std::string(101, ' '), limits), "JSON larger than 100 bytes");
   why(std::string(2'000'000, '['));
+  EXPECT_EQ(oci::parse_json("[1,{},[]]", {.values = 4}).size(), 3U);
+  for (const char* text : {"[1,{},[],2]", "[1,{},[],{}]"}) {
+    EXPECT_EQ(why(text, {.values = 4}), "invalid JSON: more than 4 values");
+  }
   why(std::string(4U << 20U, '{'));
 }
 
