@@ -48,9 +48,10 @@ void pass_on_trace(std::string_view payload) {
   if (payload.size() < 9) return;
   const std::size_t room = static_cast<unsigned char>(payload[8]);
   if (payload.size() < 9 + room) return;
-  base::emit_trace({.room = payload.substr(9, room),
-                    .text = payload.substr(9 + room),
-                    .duration = static_cast<base::Nanoseconds>(parse_number(payload.substr(0, 8)))});
+  base::emit_trace(
+      {.room = payload.substr(9, room),
+       .text = payload.substr(9 + room),
+       .duration = static_cast<base::Nanoseconds>(parse_number(payload.substr(0, 8)))});
 }
 
 bool FrameReader::next(Frame& frame) {

@@ -147,8 +147,7 @@ PortOption parse_exposed_port(std::string_view text) {
   if (error != std::errc() || end != digits.data() + digits.size() || port.container_port == 0) {
     throw base::Error(base::ErrorKind::kInvalid, "invalid containerPort: " + std::string(text));
   }
-  port.protocol =
-      parse_protocol(slash == std::string_view::npos ? "" : text.substr(slash + 1));
+  port.protocol = parse_protocol(slash == std::string_view::npos ? "" : text.substr(slash + 1));
   return port;
 }
 

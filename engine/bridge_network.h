@@ -36,7 +36,8 @@ struct NetworkState {
 std::string render_network_state(const NetworkState& state);
 NetworkState parse_network_state(std::string_view json);  // {} for an empty text
 
-// Ports of -p, and with -P those that the image exposes. Host ports may still be 0; throws kInvalid.
+// Ports of -p, and with -P those that the image exposes. Host ports may still be 0; throws
+// kInvalid.
 std::vector<PortOption> plan_ports(const ContainerOptions& options,
                                    const std::vector<std::string>& exposed);
 

@@ -29,7 +29,8 @@ void make_directory(const fs::path& path, mode_t mode) {
 }
 
 fs::path init_program(const Config& config) {
-  fs::path path = config.init_helper.empty() ? program_beside_us("sampan-init") : config.init_helper;
+  fs::path path =
+      config.init_helper.empty() ? program_beside_us("sampan-init") : config.init_helper;
   if (access(path.c_str(), X_OK) != 0) base::throw_errno("--init: " + path.string());
   return path;
 }
@@ -54,8 +55,7 @@ HostsInput hosts_input(const BundleInput& input, const std::string& hostname) {
 storage::ContainerRow load_row(storage::Store& store, std::string_view name_or_id) {
   auto row = store.find_container(name_or_id);
   if (!row) {
-    throw base::Error(base::ErrorKind::kNotFound,
-                      "No such container: " + std::string(name_or_id));
+    throw base::Error(base::ErrorKind::kNotFound, "No such container: " + std::string(name_or_id));
   }
   return *row;
 }
@@ -106,7 +106,8 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
   const fs::path& folder = directory.path();
   base::write_file(folder / "config.json", oci::render_runtime_spec(spec), 0600);
   base::write_file(folder / "hostname", spec.hostname + "\n");
-  base::write_file(folder / "hosts", render_hosts(input.options, hosts_input(input, spec.hostname)));
+  base::write_file(folder / "hosts",
+                   render_hosts(input.options, hosts_input(input, spec.hostname)));
   base::write_file(folder / "resolv.conf",
                    render_resolv_conf(input.options, read_host_resolv_conf()));
   if (input.network.endpoint.address.bits != 0) {
@@ -120,12 +121,12 @@ void complete_endpoint(BundleInput& input) {
   endpoint.mac = network::mac_of(endpoint.address);
   endpoint.ports.clear();
   for (const PortOption& port : plan_ports(input.options, input.image_config.exposed_ports)) {
-    endpoint.ports.push_back(
-        {.host_address =
-             port.host_address.empty() ? network::Ipv4{} : network::Ipv4::parse(port.host_address),
-         .host_port = port.host_port,
-         .container_port = port.container_port,
-         .protocol = port.protocol});
+    endpoint.ports.push_back({.host_address = port.host_address.empty()
+                                                  ? network::Ipv4{}
+                                                  : network::Ipv4::parse(port.host_address),
+                              .host_port = port.host_port,
+                              .container_port = port.container_port,
+                              .protocol = port.protocol});
   }
 }
 

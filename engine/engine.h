@@ -37,9 +37,9 @@ struct ContainerInfo {
   std::vector<network::PublishedPort> ports;
 };
 
-// A line of the helper, decoded: kinds resolved, exists, downloading, unpacking, done, retrying. Two
-// are create()'s own: "missing" (text: the image's name, which is pulled next) and "warning" (text: one
-// line for the user, as docker's "WARNING: …").
+// A line of the helper, decoded: kinds resolved, exists, downloading, unpacking, done, retrying.
+// Two are create()'s own: "missing" (text: the image's name, which is pulled next) and "warning"
+// (text: one line for the user, as docker's "WARNING: …").
 struct PullProgress {
   std::string kind, layer, text;
   std::uint64_t current = 0, total = 0;

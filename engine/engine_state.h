@@ -32,6 +32,11 @@ struct Engine::State {
   // Locks a container that does not run, waiting for a monitor that is still cleaning up.
   base::UniqueFd lock_stopped(const storage::ContainerRow& row, int seconds);
 
+  // As lock_stopped(); a container that starts meanwhile is killed where forced. nullopt: it is
+  // gone.
+  std::optional<base::UniqueFd> lock_for_removal(const storage::ContainerRow& row,
+                                                 RemoveForce force);
+
   // The monitor has it and the program is about to execute: kStarted or kError comes next.
   MonitorLink begin_start(std::string_view name_or_id, std::uint8_t flags, std::uint8_t wants);
 

@@ -66,11 +66,13 @@ std::string render_extra_host(const std::string& entry, const std::string& gatew
   }
   const std::string name = entry.substr(0, split);
   std::string address = entry.substr(split + 1);
-  if (address.front() == '[' && address.back() == ']') address = address.substr(1, address.size() - 2);
+  if (address.front() == '[' && address.back() == ']')
+    address = address.substr(1, address.size() - 2);
   if (address == "host-gateway") {
     if (gateway.empty()) {
-      throw base::Error(base::ErrorKind::kInvalid,
-                        "unable to derive the IP value for host-gateway: the container has no bridge");
+      throw base::Error(
+          base::ErrorKind::kInvalid,
+          "unable to derive the IP value for host-gateway: the container has no bridge");
     }
     address = gateway;
   }

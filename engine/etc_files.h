@@ -18,8 +18,8 @@ struct HostsInput {
 std::string render_hosts(const ContainerOptions& options, const HostsInput& input);
 
 // From the host's file, without nameservers on loopback, which mean something else in the
-// container's network; where none is left, 8.8.8.8 and 8.8.4.4 as docker has it. With --network host
-// the host's file is taken as it is. --dns, --dns-search and --dns-option replace its parts.
+// container's network; where none is left, 8.8.8.8 and 8.8.4.4 as docker has it. With --network
+// host the host's file is taken as it is. --dns, --dns-search and --dns-option replace its parts.
 std::string render_resolv_conf(const ContainerOptions& options, std::string_view host_file);
 
 }  // namespace engine

@@ -1,9 +1,8 @@
-#include "engine/engine.h"
-
 #include "base/error.h"
 #include "base/files.h"
 #include "base/trace.h"
 #include "engine/bundle.h"
+#include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/exec_streams.h"
 #include "engine/process_plan.h"
@@ -48,8 +47,9 @@ oci::Process plan_exec_process(storage::Store& store, const storage::ContainerRo
   process.env = merge_environment(std::move(process.env), request.env);
   if (!request.working_dir.empty()) {
     if (request.working_dir[0] != '/') {
-      throw base::Error(base::ErrorKind::kInvalid, "the working directory '" + request.working_dir +
-                                                       "' is invalid, it needs to be an absolute path");
+      throw base::Error(base::ErrorKind::kInvalid,
+                        "the working directory '" + request.working_dir +
+                            "' is invalid, it needs to be an absolute path");
     }
     process.cwd = request.working_dir;
   }
@@ -83,8 +83,9 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
     base::TraceStep step("engine", "execute " + request.command.front());
     oci::Process started = process;
     started.terminal = effective.tty;
-    executed = runtime::exec(directory.runtime(), spec, started,
-                             {.stdio = streams.theirs(), .cache_dir = seccomp_cache(state_->config)});
+    executed =
+        runtime::exec(directory.runtime(), spec, started,
+                      {.stdio = streams.theirs(), .cache_dir = seccomp_cache(state_->config)});
   }
   streams.close_theirs();
   if (request.detach) return 0;

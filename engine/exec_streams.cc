@@ -123,7 +123,8 @@ std::optional<int> ExecStreams::run(runtime::Executed& process) {
         {.fd = signals.fd(), .events = POLLIN, .revents = 0},
     }};
     if (poll(items.data(), items.size(), -1) < 0 && errno != EINTR) base::throw_errno("poll");
-    if ((items[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) copy_output(out_.read, STDOUT_FILENO);
+    if ((items[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+      copy_output(out_.read, STDOUT_FILENO);
     if (items[2].revents != 0) copy_output(err_.read, STDERR_FILENO);
     if (items[4].revents != 0) {
       std::array<char, 32768> buffer;

@@ -16,7 +16,8 @@ class ExecStreams {
   runtime::Stdio theirs() const;  // for runtime::exec
   void close_theirs();
 
-  // Carries bytes until the process has ended and its output is read; nullopt after the detach keys.
+  // Carries bytes until the process has ended and its output is read; nullopt after the detach
+  // keys.
   std::optional<int> run(runtime::Executed& process);
 
  private:

@@ -1,9 +1,8 @@
-#include "engine/engine.h"
-
 #include <algorithm>
 
 #include "base/error.h"
 #include "engine/bundle.h"
+#include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/mount_plan.h"
 #include "engine/spec.h"
@@ -27,9 +26,11 @@ std::string explain_layers(storage::Store& store, const storage::ImageRow& image
                            const storage::OverlayPlan& overlay) {
   std::string text = "image " + image.id.str() + "\nlayers, bottom first\n";
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
-    text += "  " + image.layers[i].str() + "  " + store.layer_dir(image.layer_keys[i]).string() + "\n";
+    text +=
+        "  " + image.layers[i].str() + "  " + store.layer_dir(image.layer_keys[i]).string() + "\n";
   }
-  text += "writable layer\n  " + overlay.upper.string() + "\n  work " + overlay.work.string() + "\n";
+  text +=
+      "writable layer\n  " + overlay.upper.string() + "\n  work " + overlay.work.string() + "\n";
   return text;
 }
 
@@ -84,7 +85,8 @@ std::string Engine::explain(const ContainerOptions& options) {
   add_steps(text, "published ports", network.ports);
 
   const RunDirectory directory = state_->directory_of(kExampleId);
-  const oci::RuntimeSpec spec = make_spec(store, state_->config, directory, input, EtcFiles::kBound);
+  const oci::RuntimeSpec spec =
+      make_spec(store, state_->config, directory, input, EtcFiles::kBound);
   runtime::CreateOptions create{.id = kExampleId,
                                 .bundle = directory.path(),
                                 .state_dir = directory.runtime(),

@@ -1,5 +1,3 @@
-#include "engine/engine.h"
-
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
@@ -10,6 +8,7 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "engine/bundle.h"
+#include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/spec.h"
 #include "engine/tree_copy.h"
@@ -22,7 +21,8 @@ BundleInput find_input(storage::Store& store, std::string_view name) {
   if (const auto row = store.find_container(name)) return load_bundle_input(store, *row);
   const auto image = store.find_image(name);
   if (!image) {
-    throw base::Error(base::ErrorKind::kNotFound, "No such container or image: " + std::string(name));
+    throw base::Error(base::ErrorKind::kNotFound,
+                      "No such container or image: " + std::string(name));
   }
   ContainerOptions options;
   options.image = std::string(name);

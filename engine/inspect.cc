@@ -1,9 +1,8 @@
-#include "engine/engine.h"
-
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "engine/bundle.h"
+#include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/exit_record.h"
 #include "engine/inspect_words.h"
@@ -137,23 +136,24 @@ Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
   for (const std::string& path : image.volumes) volumes[path] = Json::object();
   const std::vector<std::string> entrypoint = options.entrypoint.value_or(image.entrypoint);
   const bool image_command = !options.entrypoint && options.command.empty();
-  Json config = {{"Hostname", spec.hostname},
-                 {"Domainname", options.domainname},
-                 {"User", options.user.empty() ? image.user : options.user},
-                 {"AttachStdin", options.interactive},
-                 {"AttachStdout", true},
-                 {"AttachStderr", true},
-                 {"ExposedPorts", exposed},
-                 {"Tty", options.tty},
-                 {"OpenStdin", options.interactive},
-                 {"StdinOnce", options.interactive},
-                 {"Env", Json(config_environment(image, options))},
-                 {"Cmd", list_or_null(image_command ? image.cmd : options.command)},
-                 {"Image", input.row.image_name},
-                 {"Volumes", volumes.empty() ? Json(nullptr) : volumes},
-                 {"WorkingDir", options.working_dir.empty() ? image.working_dir : options.working_dir},
-                 {"Entrypoint", list_or_null(entrypoint)},
-                 {"Labels", Json::parse(input.row.labels, nullptr, false)}};
+  Json config = {
+      {"Hostname", spec.hostname},
+      {"Domainname", options.domainname},
+      {"User", options.user.empty() ? image.user : options.user},
+      {"AttachStdin", options.interactive},
+      {"AttachStdout", true},
+      {"AttachStderr", true},
+      {"ExposedPorts", exposed},
+      {"Tty", options.tty},
+      {"OpenStdin", options.interactive},
+      {"StdinOnce", options.interactive},
+      {"Env", Json(config_environment(image, options))},
+      {"Cmd", list_or_null(image_command ? image.cmd : options.command)},
+      {"Image", input.row.image_name},
+      {"Volumes", volumes.empty() ? Json(nullptr) : volumes},
+      {"WorkingDir", options.working_dir.empty() ? image.working_dir : options.working_dir},
+      {"Entrypoint", list_or_null(entrypoint)},
+      {"Labels", Json::parse(input.row.labels, nullptr, false)}};
   if (!options.stop_signal.empty()) config["StopSignal"] = options.stop_signal;
   if (options.stop_timeout) config["StopTimeout"] = *options.stop_timeout;
   return config;
@@ -206,8 +206,8 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
   const RunDirectory directory = state_->directory_of(row.id);
   const oci::RuntimeSpec spec = describe_spec(input);
   const std::vector<std::string>& arguments = spec.process->args;
-  const storage::OverlayPlan overlay = storage::plan_overlay(
-      state_->store, input.image.layer_keys, state_->store.container_dir(row.id));
+  const storage::OverlayPlan overlay = storage::plan_overlay(state_->store, input.image.layer_keys,
+                                                             state_->store.container_dir(row.id));
   std::string lower;
   for (const fs::path& layer : overlay.lower) lower += (lower.empty() ? "" : ":") + layer.string();
   const Json document = {

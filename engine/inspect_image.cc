@@ -1,7 +1,6 @@
-#include "engine/engine.h"
-
 #include <nlohmann/json.hpp>
 
+#include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "oci/image_config.h"
 
@@ -70,29 +69,29 @@ std::optional<std::string> Engine::inspect_image(std::string_view name_or_id) {
   for (const oci::DiffId& layer : image->layers) layers.push_back(layer.str());
   std::string lower;
   for (std::size_t i = image->layer_keys.size(); i-- > 1;) {
-    lower += (lower.empty() ? "" : ":") + state_->store.layer_dir(image->layer_keys[i - 1]).string();
+    lower +=
+        (lower.empty() ? "" : ":") + state_->store.layer_dir(image->layer_keys[i - 1]).string();
   }
   const std::string upper =
       image->layer_keys.empty() ? "" : state_->store.layer_dir(image->layer_keys.back()).string();
-  const Json document = {{"Id", image->id.str()},
-                         {"RepoTags", tags},
-                         {"RepoDigests", digests},
-                         {"Parent", ""},
-                         {"Comment", config.history.empty() ? "" : config.history.back().comment},
-                         {"Created", config.created},
-                         {"DockerVersion", ""},
-                         {"Author", config.author},
-                         {"Config", config_json(config)},
-                         {"Architecture", config.platform.architecture},
-                         {"Variant", config.platform.variant},
-                         {"Os", config.platform.os},
-                         {"Size", image->size},
-                         {"VirtualSize", image->size},
-                         {"GraphDriver",
-                          {{"Data", {{"LowerDir", lower}, {"UpperDir", upper}}},
-                           {"Name", "overlay2"}}},
-                         {"RootFS", {{"Type", "layers"}, {"Layers", layers}}},
-                         {"Metadata", {{"LastTagTime", base::format_rfc3339(image->pulled)}}}};
+  const Json document = {
+      {"Id", image->id.str()},
+      {"RepoTags", tags},
+      {"RepoDigests", digests},
+      {"Parent", ""},
+      {"Comment", config.history.empty() ? "" : config.history.back().comment},
+      {"Created", config.created},
+      {"DockerVersion", ""},
+      {"Author", config.author},
+      {"Config", config_json(config)},
+      {"Architecture", config.platform.architecture},
+      {"Variant", config.platform.variant},
+      {"Os", config.platform.os},
+      {"Size", image->size},
+      {"VirtualSize", image->size},
+      {"GraphDriver", {{"Data", {{"LowerDir", lower}, {"UpperDir", upper}}}, {"Name", "overlay2"}}},
+      {"RootFS", {{"Type", "layers"}, {"Layers", layers}}},
+      {"Metadata", {{"LastTagTime", base::format_rfc3339(image->pulled)}}}};
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -89,9 +89,9 @@ void Engine::kill(std::string_view name_or_id, std::string_view signal) {
   const int number = parse_signal(signal);
   const storage::ContainerRow row = load_row(state_->store, name_or_id);
   if (!is_active(row.status) || !state_->is_alive(row.id)) {
-    throw base::Error(base::ErrorKind::kConflict, "Cannot kill container: " +
-                                                      std::string(name_or_id) + ": Container " +
-                                                      row.id + " is not running");
+    throw base::Error(base::ErrorKind::kConflict,
+                      "Cannot kill container: " + std::string(name_or_id) + ": Container " +
+                          row.id + " is not running");
   }
   if (number == SIGKILL) return state_->kill_and_wait(row);
   signal_init(row, number);

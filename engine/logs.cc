@@ -19,8 +19,8 @@ void Engine::logs(std::string_view name_or_id, const LogOptions& options,
                       "configured logging driver does not support reading");
   }
   // Taken before the first look at the file, so that what the monitor writes meanwhile is not lost.
-  const auto writer = is_active(row.status) ? base::open_process(row.monitor)
-                                            : std::optional<base::UniqueFd>();
+  const auto writer =
+      is_active(row.status) ? base::open_process(row.monitor) : std::optional<base::UniqueFd>();
   LogReader reader(log_path(state_->store, row.id), options, sink);
   reader.read_existing();
   if (options.follow && writer) reader.follow(writer->get());

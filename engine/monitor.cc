@@ -27,9 +27,9 @@ constexpr char kOomScore[] = "-500";  // the last of its container to go, but no
 
 struct Job {
   std::string id;
-  std::uint8_t flags = 0;   // JobFlags
-  std::uint8_t wants = 0;   // HelloFlags
-  base::UniqueFd lock;      // of the run directory: held until this process ends
+  std::uint8_t flags = 0;  // JobFlags
+  std::uint8_t wants = 0;  // HelloFlags
+  base::UniqueFd lock;     // of the run directory: held until this process ends
 };
 
 Config parse_config(int argc, char** argv) {
@@ -81,11 +81,12 @@ base::UniqueFd listen_for_clients(const RunDirectory& directory) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  base::UniqueFd socket(base::check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-                                    "socket"));
+  base::UniqueFd socket(
+      base::check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket"));
   unlink(path.c_str());
   const mode_t old_mask = umask(0177);
-  const int result = bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int result =
+      bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   umask(old_mask);
   base::check(result, directory.attach_socket().string());
   base::check(listen(socket.get(), 16), "listen");
@@ -147,11 +148,11 @@ class Monitor {
 
   void fail(std::optional<StartedContainer>& container, const base::Error& error) {
     if (container) container->port_sockets.clear();
-    tear_down(directory_);
+    const bool gone = tear_down(directory_);
     if (const auto row = store_->find_container(job_.id)) record_failure(*store_, *row, error);
     starter_->send(FrameType::kError, render_error(error));
     starter_->flush_blocking();
-    directory_.remove();
+    if (gone) directory_.remove();
     store_->discard_trash();
   }
 
@@ -201,9 +202,9 @@ class Monitor {
     container.port_sockets.clear();
     const bool removed = record_exit(*store_, container.row, code, oom);
     loop.send_to_all(FrameType::kExit, render_number(static_cast<std::uint64_t>(code), 4));
-    tear_down(directory_);
+    const bool gone = tear_down(directory_);
     if (removed) discard_container_files(*store_, container.row, container.options);
-    directory_.remove();
+    if (gone) directory_.remove();
     job_.lock.reset();
     store_->discard_trash();
     store_->checkpoint();

@@ -160,7 +160,8 @@ void MonitorLoop::dispatch(int fd, std::uint32_t events) {
     handle_termination();
   } else if (container_.out && fd == container_.out.get()) {
     if ((events & EPOLLOUT) != 0) write_stdin();
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_output(container_.out, Stream::kStdout);
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+      read_output(container_.out, Stream::kStdout);
   } else if (container_.err && fd == container_.err.get()) {
     read_output(container_.err, Stream::kStderr);
   } else if (container_.in && fd == container_.in.get()) {

@@ -23,8 +23,7 @@ struct LoopHooks {
 // and a container waits for its reader as it would for a pipe; its log is written first.
 class MonitorLoop {
  public:
-  MonitorLoop(StartedContainer& container, LogWriter log, base::UniqueFd listener,
-              LoopHooks hooks);
+  MonitorLoop(StartedContainer& container, LogWriter log, base::UniqueFd listener, LoopHooks hooks);
   ~MonitorLoop();
 
   // The command that started the container. `once`: the container's standard input ends with this
@@ -69,7 +68,8 @@ class MonitorLoop {
   Source out_source_, err_source_, in_source_, listener_source_, exit_source_, signal_source_;
   MonitorClient* stdin_owner_ = nullptr;  // whose standard input the container's ends with
   std::string stdin_pending_;
-  std::vector<std::pair<MonitorClient*, std::size_t>> stdin_debts_;  // whom to acknowledge, in order
+  std::vector<std::pair<MonitorClient*, std::size_t>>
+      stdin_debts_;  // whom to acknowledge, in order
   bool stdin_closing_ = false;
   bool ended_ = false;
   base::Nanoseconds idle_at_ = 0, kill_at_ = 0;  // monotonic; 0: never

@@ -57,10 +57,10 @@ void reserve_network(const RunDirectory& directory, StartedContainer& container)
                       .protocol = port.protocol});
   }
   if (!wanted.empty()) {
-    PortReservation reservation = base::while_doing(
-        "driver failed programming external connectivity on endpoint " + container.row.name + " (" +
-            container.row.id + ")",
-        [&] { return reserve_ports(wanted); });
+    PortReservation reservation =
+        base::while_doing("driver failed programming external connectivity on endpoint " +
+                              container.row.name + " (" + container.row.id + ")",
+                          [&] { return reserve_ports(wanted); });
     container.network.endpoint.ports = std::move(reservation.ports);
     container.port_sockets = std::move(reservation.sockets);
     base::write_file(directory.network_file(), render_network_state(container.network), 0600);
@@ -119,7 +119,7 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
     base::TraceStep step("engine", "create the container from its bundle");
     container.process = runtime::create(spec, options);
   }
-  base::Cleanup undo([&] { tear_down(directory); });
+  base::Cleanup undo([&] { static_cast<void>(tear_down(directory)); });
   if (!container.network.endpoint.ports.empty()) {
     base::TraceStep step("engine", "publish ports");
     network::publish(container.network.bridge, container.network.endpoint);
@@ -128,17 +128,24 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
   return container;
 }
 
-void tear_down(const RunDirectory& directory) noexcept {
+bool tear_down(const RunDirectory& directory) noexcept {
+  bool complete = true;
   try {
     const auto text = base::find_file(directory.network_file());
     const NetworkState state = parse_network_state(text.value_or(""));
     if (!state.endpoint.ports.empty()) network::unpublish(state.bridge, state.endpoint);
-  } catch (const std::exception&) {  // a file cut short by a crash: nothing was published yet
+  } catch (const base::Error& error) {
+    // A file cut short by a crash (kInvalid) was written before anything was published.
+    complete = error.kind() == base::ErrorKind::kInvalid;
+  } catch (const std::exception&) {
+    complete = false;
   }
   try {
     runtime::remove(directory.runtime(), runtime::RemoveMode::kForced);
-  } catch (const std::exception&) {  // busy groups: the next sweep
+  } catch (const std::exception&) {
+    complete = false;
   }
+  return complete;
 }
 
 }  // namespace engine

@@ -28,7 +28,8 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
                                     const RunDirectory& directory, const std::string& id);
 
 // Firewall elements, control groups and runtime state of a container that has ended or must: what
-// was published is read from network.json. Never throws: the next command's sweep tries again.
-void tear_down(const RunDirectory& directory) noexcept;
+// was published is read from network.json. Never throws. False where something resists: the run
+// directory, which names it, must then stay for the next command's sweep.
+[[nodiscard]] bool tear_down(const RunDirectory& directory) noexcept;
 
 }  // namespace engine

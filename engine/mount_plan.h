@@ -12,7 +12,8 @@ namespace engine {
 
 namespace fs = std::filesystem;
 
-// A mount of the user's or of the image whose source is known: a host path, or a volume's directory.
+// A mount of the user's or of the image whose source is known: a host path, or a volume's
+// directory.
 struct ResolvedMount {
   MountOption option;
   fs::path source;  // empty for tmpfs

@@ -8,23 +8,23 @@ namespace engine {
 namespace {
 
 constexpr std::array<const char*, 64> kAdjectives = {
-    "able",    "agile",  "airy",   "amber",  "brave",   "breezy", "bright", "brisk",
-    "calm",    "candid", "clear",  "clever", "coral",   "cosy",   "crisp",  "daring",
-    "deft",    "eager",  "early",  "easy",   "fair",    "fleet",  "fond",   "fresh",
-    "gentle",  "glad",   "golden", "grand",  "happy",   "hardy",  "honest", "jolly",
-    "keen",    "kind",   "lively", "loyal",  "lucid",   "lucky",  "mellow", "merry",
-    "mild",    "misty",  "neat",   "nimble", "noble",   "placid", "polite", "proud",
-    "quick",   "quiet",  "ready",  "rosy",   "salty",   "serene", "silver", "smooth",
-    "steady",  "sunny",  "swift",  "tidal",  "trusty",  "vivid",  "warm",   "wise"};
+    "able",   "agile",  "airy",   "amber",  "brave",  "breezy", "bright", "brisk",
+    "calm",   "candid", "clear",  "clever", "coral",  "cosy",   "crisp",  "daring",
+    "deft",   "eager",  "early",  "easy",   "fair",   "fleet",  "fond",   "fresh",
+    "gentle", "glad",   "golden", "grand",  "happy",  "hardy",  "honest", "jolly",
+    "keen",   "kind",   "lively", "loyal",  "lucid",  "lucky",  "mellow", "merry",
+    "mild",   "misty",  "neat",   "nimble", "noble",  "placid", "polite", "proud",
+    "quick",  "quiet",  "ready",  "rosy",   "salty",  "serene", "silver", "smooth",
+    "steady", "sunny",  "swift",  "tidal",  "trusty", "vivid",  "warm",   "wise"};
 constexpr std::array<const char*, 64> kNouns = {
-    "anchor",  "atoll",   "barge",  "bay",     "beacon",  "bight",   "bosun",  "bow",
-    "buoy",    "cape",    "cargo",  "clipper", "compass", "cove",    "crane",  "current",
-    "cutter",  "delta",   "dhow",   "dinghy",  "dock",    "dory",    "eddy",   "ferry",
-    "fjord",   "galley",  "gull",   "harbour", "helm",    "heron",   "inlet",  "islet",
-    "jetty",   "junk",    "keel",   "kelp",    "ketch",   "lagoon",  "lantern", "ledge",
-    "lighter", "mast",    "mooring", "oar",    "otter",   "pearl",   "pelican", "pier",
-    "pilot",   "plover",  "prow",   "quay",    "reef",    "rudder",  "sail",   "schooner",
-    "shoal",   "skiff",   "sloop",  "sound",   "strait",  "tern",    "tide",   "wharf"};
+    "anchor",  "atoll",  "barge",   "bay",     "beacon",  "bight",  "bosun",   "bow",
+    "buoy",    "cape",   "cargo",   "clipper", "compass", "cove",   "crane",   "current",
+    "cutter",  "delta",  "dhow",    "dinghy",  "dock",    "dory",   "eddy",    "ferry",
+    "fjord",   "galley", "gull",    "harbour", "helm",    "heron",  "inlet",   "islet",
+    "jetty",   "junk",   "keel",    "kelp",    "ketch",   "lagoon", "lantern", "ledge",
+    "lighter", "mast",   "mooring", "oar",     "otter",   "pearl",  "pelican", "pier",
+    "pilot",   "plover", "prow",    "quay",    "reef",    "rudder", "sail",    "schooner",
+    "shoal",   "skiff",  "sloop",   "sound",   "strait",  "tern",   "tide",    "wharf"};
 
 bool is_alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -36,16 +36,16 @@ void check_container_name(std::string_view name) {
   bool good = name.size() >= 2 && name.size() <= 255 && is_alphanumeric(name[0]);
   for (const char c : name) good = good && (is_alphanumeric(c) || c == '_' || c == '.' || c == '-');
   if (good) return;
-  throw base::Error(base::ErrorKind::kInvalid,
-                    "Invalid container name (" + std::string(name) +
-                        "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  throw base::Error(base::ErrorKind::kInvalid, "Invalid container name (" + std::string(name) +
+                                                   "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
 }
 
 std::string plan_name(std::uint64_t number, int attempt) {
   std::string name = kAdjectives[number % kAdjectives.size()];
   name += '_';
   name += kNouns[(number / kAdjectives.size()) % kNouns.size()];
-  if (attempt > 0) name += std::to_string((number >> 32U) % 10 + 10U * static_cast<unsigned>(attempt - 1));
+  if (attempt > 0)
+    name += std::to_string((number >> 32U) % 10 + 10U * static_cast<unsigned>(attempt - 1));
   return name;
 }
 

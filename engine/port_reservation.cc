@@ -29,8 +29,8 @@ int socket_protocol(network::Protocol protocol) {
 
 // Port 0 gets a number here.
 base::UniqueFd bind_port(network::PublishedPort& port) {
-  base::UniqueFd fd(socket(AF_INET, socket_type(port.protocol) | SOCK_CLOEXEC,
-                           socket_protocol(port.protocol)));
+  base::UniqueFd fd(
+      socket(AF_INET, socket_type(port.protocol) | SOCK_CLOEXEC, socket_protocol(port.protocol)));
   if (!fd && port.protocol == network::Protocol::kSctp) return fd;  // no module: nobody can use it
   if (!fd) base::throw_errno("socket");
   if (port.protocol == network::Protocol::kTcp) {

@@ -15,8 +15,8 @@ struct PortReservation {
   std::vector<base::UniqueFd> sockets;        // they keep others from using it
 };
 
-// Binds each host port (and listens, where it is TCP), so that a port that is taken is seen at once,
-// and picks a free one where the host port is 0. Packets never reach these sockets: they are
+// Binds each host port (and listens, where it is TCP), so that a port that is taken is seen at
+// once, and picks a free one where the host port is 0. Packets never reach these sockets: they are
 // translated before. Throws kConflict with docker's words.
 PortReservation reserve_ports(const std::vector<PortOption>& wanted);
 

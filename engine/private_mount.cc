@@ -81,8 +81,8 @@ base::UniqueFd receive_descriptor(int socket_fd) {
       mount("overlay", "/sys", "overlay", MS_RDONLY | MS_NODEV, data.c_str()) != 0) {
     _exit(errno);
   }
-  const int tree =
-      static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  const int tree = static_cast<int>(
+      syscall(SYS_open_tree, AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (tree < 0) _exit(errno);
   send_descriptor(socket_fd, tree);
   _exit(0);

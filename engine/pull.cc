@@ -1,5 +1,3 @@
-#include "engine/engine.h"
-
 #include <csignal>
 #include <fcntl.h>
 #include <map>
@@ -8,6 +6,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/trace.h"
+#include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/host_facts.h"
 #include "engine/pull_events.h"

@@ -68,8 +68,8 @@ void PullEvents::take(std::string_view line) {
 PullSummary PullEvents::finish(int exit_code) const {
   if (error_) throw base::Error(*error_);
   if (result_ && exit_code == 0) return *result_;
-  throw base::Error(base::ErrorKind::kSystem,
-                    "sampan-pull ended without a result (exit code " + std::to_string(exit_code) + ")");
+  throw base::Error(base::ErrorKind::kSystem, "sampan-pull ended without a result (exit code " +
+                                                  std::to_string(exit_code) + ")");
 }
 
 }  // namespace engine

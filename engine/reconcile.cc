@@ -18,13 +18,12 @@
 namespace engine {
 namespace {
 
-constexpr int kKilled = 137;     // what a container whose monitor died is reported as
+constexpr int kKilled = 137;      // what a container whose monitor died is reported as
 constexpr int kLostByBoot = 255;  // docker's for one that a reboot ended
 constexpr int kKillMilliseconds = 10'000;
 
 bool is_id(std::string_view name) {
-  return name.size() == 64 &&
-         name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::vector<std::string> list_names(const fs::path& folder) {
@@ -63,9 +62,9 @@ void settle_leftover(storage::Store& store, const RunDirectory& directory, const
   base::trace("engine", "settle what was left of container " + id);
   const auto row = store.find_container(id);
   if (row) kill_init(*row);
-  tear_down(directory);
+  const bool gone = tear_down(directory);
   if (row) record_orphan(store, *row);
-  directory.remove();
+  if (gone) directory.remove();
 }
 
 }  // namespace

@@ -38,15 +38,16 @@ void plan_memory(const ContainerOptions& options, oci::Resources::Memory& memory
 
 bool is_namespaced(std::string_view key) {
   static constexpr std::array<std::string_view, 11> kIpc = {
-      "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
-      "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+      "kernel.msgmax",      "kernel.msgmnb",      "kernel.msgmni",     "kernel.sem",
+      "kernel.shmall",      "kernel.shmmax",      "kernel.shmmni",     "kernel.shm_rmid_forced",
       "kernel.msg_next_id", "kernel.sem_next_id", "kernel.shm_next_id"};
   return std::find(kIpc.begin(), kIpc.end(), key) != kIpc.end() || key.starts_with("fs.mqueue.") ||
          key.starts_with("net.") || key == "kernel.domainname";
 }
 
 bool is_sysctl_name(std::string_view key) {
-  return key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./") ==
+  return key.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./") ==
              std::string_view::npos &&
          key.find("..") == std::string_view::npos;
 }
@@ -72,7 +73,8 @@ DeviceOption parse_device_option(const std::string& text) {
   }
   if (!is_access(option.access)) refuse("bad mode specified: " + option.access);
   if (option.container.empty() || option.container[0] != '/') {
-    refuse("bad format for device: \"" + text + "\": " + option.container + " is not an absolute path");
+    refuse("bad format for device: \"" + text + "\": " + option.container +
+           " is not an absolute path");
   }
   return option;
 }
@@ -102,7 +104,8 @@ oci::Resources plan_resources(const ContainerOptions& options,
   }
   if (options.cpu_shares > 0) resources.cpu.shares = options.cpu_shares;
   resources.cpu.cpus = options.cpuset_cpus;
-  if (options.pids_limit != 0) resources.pids_limit = std::max<std::int64_t>(-1, options.pids_limit);
+  if (options.pids_limit != 0)
+    resources.pids_limit = std::max<std::int64_t>(-1, options.pids_limit);
   return resources;
 }
 

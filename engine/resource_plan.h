@@ -1,4 +1,5 @@
-// Resource plan: limits, devices, ulimits and sysctls of the spec from options and host facts; pure.
+// Resource plan: limits, devices, ulimits and sysctls of the spec from options and host facts;
+// pure.
 #pragma once
 
 #include <cstdint>

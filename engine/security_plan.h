@@ -15,7 +15,8 @@ struct SecurityOptions {  // --security-opt, decoded
   std::string seccomp_file;
   bool no_new_privileges = false;
   bool system_paths_unconfined = false;
-  std::vector<std::string> ignored;  // apparmor=… and label=…: no such module here; told, not obeyed
+  std::vector<std::string>
+      ignored;  // apparmor=… and label=…: no such module here; told, not obeyed
 };
 
 // Throws kInvalid for an option that docker does not know either.

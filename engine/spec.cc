@@ -89,8 +89,7 @@ std::string plan_working_dir(const oci::ImageConfig& image, const ContainerOptio
 oci::RuntimeSpec plan_spec(const SpecInput& input) {
   const ContainerOptions& options = input.options;
   const SecurityOptions security = parse_security_options(options.security_opt);
-  const std::vector<std::string> capabilities =
-      plan_capabilities(options, input.host.capabilities);
+  const std::vector<std::string> capabilities = plan_capabilities(options, input.host.capabilities);
 
   oci::RuntimeSpec spec;
   spec.root = {.path = "rootfs", .readonly = options.read_only};

@@ -107,11 +107,10 @@ std::optional<int> Engine::start_attached(std::string_view name_or_id,
     if (row.status == storage::ContainerStatus::kPaused) refuse_paused();
     if (is_active(row.status)) return this->attach(name_or_id, attach);
   }
-  const std::string id = state_->prepared ? state_->prepared->input.row.id
-                                          : load_row(state_->store, name_or_id).id;
-  const bool tty = state_->prepared
-                       ? state_->prepared->input.options.tty
-                       : parse_options(load_row(state_->store, id).options).tty;
+  const std::string id =
+      state_->prepared ? state_->prepared->input.row.id : load_row(state_->store, name_or_id).id;
+  const bool tty = state_->prepared ? state_->prepared->input.options.tty
+                                    : parse_options(load_row(state_->store, id).options).tty;
   AttachClient client({.tty = tty,
                        .stdin_open = attach.stdin_open,
                        .forward_signals = attach.forward_signals && !tty,

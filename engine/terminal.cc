@@ -29,9 +29,9 @@ char parse_key(std::string_view key, std::string_view whole) {
     if (c == '@') return 0;
     if (c >= '[' && c <= '_') return static_cast<char>(c - '[' + 27);
   }
-  throw base::Error(base::ErrorKind::kInvalid,
-                    "invalid detach keys (" + std::string(whole) + "): Unknown character: '" +
-                        std::string(key) + "'");
+  throw base::Error(base::ErrorKind::kInvalid, "invalid detach keys (" + std::string(whole) +
+                                                   "): Unknown character: '" + std::string(key) +
+                                                   "'");
 }
 
 }  // namespace

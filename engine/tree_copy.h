@@ -5,8 +5,8 @@
 namespace engine {
 
 // Fills the directory `to` (its own owner, mode and times become those of `from`). By descriptors
-// only: no link in either tree is followed. trusted.overlay.* is left behind. Both trees must not be
-// changed meanwhile.
+// only: no link in either tree is followed. trusted.overlay.* is left behind. Both trees must not
+// be changed meanwhile.
 void copy_tree(int from, int to);
 
 }  // namespace engine

@@ -24,11 +24,11 @@ bool is_anonymous_name(const std::string& name) {
 }
 
 void check_volume_name(const std::string& name) {
-  const bool good = name.size() >= 2 && name.size() <= 255 &&
-                    name.find_first_not_of(
-                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-                        std::string::npos &&
-                    name[0] != '.' && name[0] != '_' && name[0] != '-';
+  const bool good =
+      name.size() >= 2 && name.size() <= 255 &&
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+          std::string::npos &&
+      name[0] != '.' && name[0] != '_' && name[0] != '-';
   if (good) return;
   throw base::Error(base::ErrorKind::kInvalid,
                     "\"" + name +
@@ -66,9 +66,9 @@ void check_bind_source(const MountOption& mount) {
   struct stat info = {};
   if (stat(mount.source.c_str(), &info) == 0) return;
   if (mount.create_source) return base::make_dirs(mount.source);
-  throw base::Error(base::ErrorKind::kInvalid,
-                    "invalid mount config for type \"bind\": bind source path does not exist: " +
-                        mount.source);
+  throw base::Error(
+      base::ErrorKind::kInvalid,
+      "invalid mount config for type \"bind\": bind source path does not exist: " + mount.source);
 }
 
 }  // namespace

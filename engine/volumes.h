@@ -16,8 +16,8 @@ namespace engine {
 void name_volumes(ContainerOptions& options, const std::vector<std::string>& image_volumes);
 
 // Makes the volumes that do not exist. A new or empty one gets what the image has at its place:
-// copied aside and renamed, so that a kill leaves it empty or full (CVE-2022-23648: the image's path
-// is only resolved inside the image).
+// copied aside and renamed, so that a kill leaves it empty or full (CVE-2022-23648: the image's
+// path is only resolved inside the image).
 void make_volumes(storage::Store& store, const ContainerOptions& options, const ImageTree& tree);
 
 // Where each mount comes from. A bind whose source is missing is made for -v, refused for --mount.

@@ -26,8 +26,8 @@ void complain(const char* program, int error) {
 // Kept for the program: errors of ours, and job control, which would stop us with the terminal.
 void forward_all(sigset_t& signals) {
   sigfillset(&signals);
-  for (const int ours : {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN,
-                         SIGTTOU}) {
+  for (const int ours :
+       {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU}) {
     sigdelset(&signals, ours);
   }
 }
