@@ -125,7 +125,10 @@ int run_exec(const Globals& globals, const Words& words) {
   const Flags flags = parse_flags(words);
   const runtime::State state = load(globals, flags.id);
   const oci::RuntimeSpec spec = load_spec(state.bundle);
-  const oci::Process process = make_process(spec, flags);
+  oci::Process process = make_process(spec, flags);
+  if (process.terminal && !flags.detach && !process.console_size) {
+    process.console_size = find_console_size();
+  }
   if (process.terminal && flags.detach && flags.console_socket.empty()) {
     throw Error(ErrorKind::kInvalid,
                 "--tty needs --console-socket where nobody stays to serve the terminal");

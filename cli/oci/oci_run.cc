@@ -77,8 +77,8 @@ struct Request {
 
 Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
   Request request;
-  const fs::path bundle =
-      fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
+  fs::path bundle = fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
+  if (!bundle.has_filename() && bundle != bundle.root_path()) bundle = bundle.parent_path();
   request.spec = load_spec(bundle);
   check_terminal(request.spec, flags, leaves);
   if (!flags.console_socket.empty()) request.console = connect_console(flags.console_socket);
@@ -90,6 +90,9 @@ Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
                      .preserve_fds = flags.preserve_fds + listen_fds(),
                      .console_socket = request.console.get(),
                      .cache_dir = seccomp_cache_of(globals)};
+  if (!leaves && request.spec.process && !request.spec.process->console_size) {
+    request.spec.process->console_size = find_console_size();
+  }
   if (listen_fds() > 0 && request.spec.process) {
     request.spec.process->env.push_back("LISTEN_FDS=" + std::to_string(listen_fds()));
     request.spec.process->env.emplace_back("LISTEN_PID=1");

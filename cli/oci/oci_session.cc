@@ -135,6 +135,12 @@ int Session::wait(pid_t pid, int pidfd, base::UniqueFd console) {
   return base::wait_for_child(pid);
 }
 
+std::optional<oci::ConsoleSize> find_console_size() {
+  winsize size = {};
+  if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return std::nullopt;
+  return oci::ConsoleSize{.height = size.ws_row, .width = size.ws_col};
+}
+
 base::UniqueFd connect_console(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;

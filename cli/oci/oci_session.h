@@ -2,10 +2,12 @@
 // what is typed and shown.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
 #include "base/unique_fd.h"
+#include "oci/runtime_spec.h"
 
 namespace cli_oci {
 
@@ -24,6 +26,9 @@ class Session {
  private:
   base::UniqueFd signals_;
 };
+
+// The size of our own terminal, so that the process never sees another; none without one.
+std::optional<oci::ConsoleSize> find_console_size();
 
 // Connects to the Unix socket that wants the pty's master.
 base::UniqueFd connect_console(const std::string& path);

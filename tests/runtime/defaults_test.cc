@@ -80,6 +80,25 @@ TEST(Defaults, SeccompFollowsCapabilities) {
   EXPECT_FALSE(answers_enosys(runtime::default_seccomp({"CAP_SYS_ADMIN"})));
 }
 
+// By number, as docker lists them: a new family of a new kernel stays out.
+TEST(Defaults, AddressFamilies) {
+  std::set<std::uint64_t> families;
+  for (const oci::SyscallRule& rule : runtime::default_seccomp({}).syscalls) {
+    if (rule.names != std::vector<std::string>{"socket"}) continue;
+    ASSERT_EQ(rule.args.size(), 1U);
+    const oci::SyscallArgument& family = rule.args.front();
+    ASSERT_EQ(family.index, 0U);
+    if (family.op == "SCMP_CMP_EQ") families.insert(family.value);
+    if (family.op != "SCMP_CMP_LT") continue;
+    for (std::uint64_t value = 0; value < family.value; ++value) families.insert(value);
+  }
+  std::set<std::uint64_t> expected;
+  for (std::uint64_t value = 0; value <= 45; ++value) expected.insert(value);
+  for (const std::uint64_t left_out : {12, 19, 20, 23, 25, 34, 37, 38, 40})
+    expected.erase(left_out);
+  EXPECT_EQ(families, expected);
+}
+
 TEST(Defaults, NoCallIsListedTwice) {
   std::multiset<std::string> seen;
   for (const oci::SyscallRule& rule : runtime::default_seccomp({}).syscalls) {
