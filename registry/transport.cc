@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <vector>
 
 #include <curl/curl.h>
@@ -146,21 +148,20 @@ void set_proxy(CURL* handle, const Url& url) {
   }
 }
 
-void set_trust(CURL* handle, const std::filesystem::path& ca_file, bool is_insecure) {
-  if (is_insecure) {
-    set_option(handle, CURLOPT_SSL_VERIFYPEER, 0L);
-    set_option(handle, CURLOPT_SSL_VERIFYHOST, 0L);
-    // Not even loaded: parsing the system's certificates costs more than a small request.
-    set_option(handle, CURLOPT_CAINFO, static_cast<char*>(nullptr));
-    set_option(handle, CURLOPT_CAPATH, static_cast<char*>(nullptr));
-    return;
+// Debian's store of certificates as one file for each, found by the hash of its subject
+// (openssl-rehash(1)); empty where the system has none.
+std::string find_certificate_folder() {
+  const char* folder = "/etc/ssl/certs";
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ".0") return folder;
   }
-  const char* file = ca_file.empty() ? environment("SSL_CERT_FILE") : ca_file.c_str();
-  const char* folder = environment("SSL_CERT_DIR");
-  if (file != nullptr || folder != nullptr) {
-    set_option(handle, CURLOPT_CAINFO, file);
-    set_option(handle, CURLOPT_CAPATH, folder);
-  }
+  return {};
+}
+
+void set_certificates(CURL* handle, const char* file, const char* folder) {
+  set_option(handle, CURLOPT_CAINFO, file);
+  set_option(handle, CURLOPT_CAPATH, folder);
 }
 
 TransferFailure facts_of(CURL* handle, CURLcode code, const char* detail) {
@@ -177,15 +178,23 @@ TransferFailure facts_of(CURL* handle, CURLcode code, const char* detail) {
 struct Transport::State {
   State(TransportOptions transport_options, const InsecureHosts& insecure_hosts,
         const Cancellation& cancel)
-      : options(std::move(transport_options)), insecure(insecure_hosts), cancellation(cancel) {}
+      : options(std::move(transport_options)),
+        insecure(insecure_hosts),
+        cancellation(cancel),
+        certificate_folder(find_certificate_folder()),
+        uses_folder(!certificate_folder.empty()) {}
 
   PooledHandle borrow(const std::string& origin);
   void give_back(PooledHandle handle);
   void configure(CURL* handle, const Request& request, Exchange& exchange, curl_slist* headers);
+  void set_trust(CURL* handle, const Url& url) const;
+  Response exchange(const Request& request, BodyReceiver* receiver);
 
   TransportOptions options;
   const InsecureHosts& insecure;
   const Cancellation& cancellation;
+  const std::string certificate_folder;
+  std::atomic<bool> uses_folder;
   Share share;  // handles refer to it
   std::mutex mutex;
   std::vector<PooledHandle> idle;
@@ -200,7 +209,6 @@ PooledHandle Transport::State::borrow(const std::string& origin) {
     if (found != idle.rend()) {
       PooledHandle handle = std::move(*found);
       idle.erase(std::next(found).base());
-      curl_easy_reset(handle.handle.get());  // options only: connections stay
       handle.origin = origin;
       return handle;
     }
@@ -211,6 +219,8 @@ PooledHandle Transport::State::borrow(const std::string& origin) {
 }
 
 void Transport::State::give_back(PooledHandle handle) {
+  // Options only, connections stay. Now rather than before the next use: they point to the stack.
+  curl_easy_reset(handle.handle.get());
   const std::lock_guard lock(mutex);
   idle.push_back(std::move(handle));
 }
@@ -240,7 +250,7 @@ void Transport::State::configure(CURL* handle, const Request& request, Exchange&
     set_option(handle, CURLOPT_POSTFIELDS, request.form.data());
   }
   set_proxy(handle, request.url);
-  set_trust(handle, options.ca_file, insecure.contains(request.url));
+  set_trust(handle, request.url);
   set_option(handle, CURLOPT_HEADERFUNCTION, &on_header);
   set_option(handle, CURLOPT_HEADERDATA, &exchange);
   set_option(handle, CURLOPT_WRITEFUNCTION, &on_body);
@@ -248,6 +258,46 @@ void Transport::State::configure(CURL* handle, const Request& request, Exchange&
   set_option(handle, CURLOPT_NOPROGRESS, 0L);
   set_option(handle, CURLOPT_XFERINFOFUNCTION, &on_progress);
   set_option(handle, CURLOPT_XFERINFODATA, &exchange);
+}
+
+void Transport::State::set_trust(CURL* handle, const Url& url) const {
+  if (!url.is_https()) return;
+  const char* file =
+      options.ca_file.empty() ? environment("SSL_CERT_FILE") : options.ca_file.c_str();
+  const char* folder = environment("SSL_CERT_DIR");
+  if (insecure.contains(url)) {
+    set_option(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+    set_option(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+    set_certificates(handle, nullptr, nullptr);  // else they would be loaded all the same
+  } else if (file != nullptr || folder != nullptr) {
+    set_certificates(handle, file, folder);
+  } else if (uses_folder) {
+    // Loading the bundle of all certificates takes 100 ms for each connection's handle.
+    set_certificates(handle, nullptr, certificate_folder.c_str());
+  }
+}
+
+Response Transport::State::exchange(const Request& request, BodyReceiver* receiver) {
+  cancellation.throw_if_cancelled();
+  char detail[CURL_ERROR_SIZE] = "";
+  AnswerReader reader(request, receiver);
+  Exchange exchange{.reader = &reader, .cancellation = &cancellation, .error = {}};
+  const HeaderList headers = render_headers(request);
+  PooledHandle pooled = borrow(request.url.scheme + "://" + request.url.authority());
+  CURL* handle = pooled.handle.get();
+  configure(handle, request, exchange, headers.get());
+  set_option(handle, CURLOPT_ERRORBUFFER, detail);
+  if (receiver == nullptr) {
+    set_option(handle, CURLOPT_TIMEOUT, options.stall_timeout_s * kStallsPerSmallAnswer);
+  }
+  const CURLcode code = curl_easy_perform(handle);
+  if (exchange.error) std::rethrow_exception(exchange.error);
+  cancellation.throw_if_cancelled();
+  if (code != CURLE_OK && !reader.has_ended_itself()) {
+    reader.fail(diagnose(facts_of(handle, code, detail), request.url));
+  }
+  give_back(std::move(pooled));
+  return reader.take_response();
 }
 
 Transport::Transport(TransportOptions options, const InsecureHosts& insecure,
@@ -262,26 +312,12 @@ Transport::~Transport() {
 }
 
 Response Transport::exchange(const Request& request, BodyReceiver* receiver) {
-  state_->cancellation.throw_if_cancelled();
-  AnswerReader reader(request, receiver);
-  Exchange exchange{.reader = &reader, .cancellation = &state_->cancellation, .error = {}};
-  const HeaderList headers = render_headers(request);
-  PooledHandle pooled = state_->borrow(request.url.scheme + "://" + request.url.authority());
-  CURL* handle = pooled.handle.get();
-  char detail[CURL_ERROR_SIZE] = "";
-  state_->configure(handle, request, exchange, headers.get());
-  set_option(handle, CURLOPT_ERRORBUFFER, detail);
-  if (receiver == nullptr) {
-    set_option(handle, CURLOPT_TIMEOUT, state_->options.stall_timeout_s * kStallsPerSmallAnswer);
-  }
-  const CURLcode code = curl_easy_perform(handle);
-  if (exchange.error) std::rethrow_exception(exchange.error);
-  state_->cancellation.throw_if_cancelled();
-  if (code != CURLE_OK && !reader.has_ended_itself()) {
-    reader.fail(diagnose(facts_of(handle, code, detail), request.url));
-  }
-  state_->give_back(std::move(pooled));
-  return reader.take_response();
+  const bool used_folder = state_->uses_folder;
+  Response response = state_->exchange(request, receiver);
+  if (response.failure != Failure::kCertificate || !used_folder) return response;
+  // A certificate that somebody added to the bundle only. Nothing of the request was sent so far.
+  state_->uses_folder = false;
+  return state_->exchange(request, receiver);
 }
 
 }  // namespace registry
