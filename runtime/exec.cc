@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <csignal>
 #include <sys/wait.h>
 
 #include "base/error.h"
@@ -24,8 +25,11 @@ void check_state(const fs::path& state_dir, const Record& record, const ExecOpti
 // The helper that joins the container and gives birth to the process there; see kEnterPidNamespace.
 class Execution {
  public:
-  Execution(const Plan& plan, const LaunchInputs& inputs, int console_socket)
-      : plan_(plan), console_socket_(console_socket), helper_(launch(plan, inputs)) {}
+  Execution(const Plan& plan, const LaunchInputs& inputs, int console_socket, bool has_filter_first)
+      : plan_(plan),
+        console_socket_(console_socket),
+        has_filter_first_(has_filter_first),
+        helper_(launch(plan, inputs)) {}
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
   ~Execution() {
@@ -36,11 +40,13 @@ class Execution {
     }
   }
 
-  Executed run() {
+  // nullopt: the filter did not let the process be born; another order is needed.
+  std::optional<Executed> run() {
     while (auto heard = hear(helper_.control.get())) {
       switch (heard->report.kind) {
         case ReportKind::kFailed:
           // A process that was born may say so before its helper has told its pid.
+          failed_step_ = heard->report.step_kind;
           failure_ = step_failure(heard->report, plan_.steps.at(heard->report.step));
           break;
         case ReportKind::kTerminal:
@@ -53,12 +59,22 @@ class Execution {
           break;
       }
     }
+    if (is_refused_by_filter()) return std::nullopt;
     if (failure_) throw Error(*failure_);
     trace_steps(plan_, helper_);
     return result();
   }
 
  private:
+  // By an errno at that step, or by death on the way to it.
+  bool is_refused_by_filter() {
+    if (process_ > 0 || !has_filter_first_) return false;
+    if (failure_) return failed_step_ == StepKind::kEnterPidNamespace;
+    siginfo_t info = {};
+    return waitid(P_PID, static_cast<id_t>(helper_.pid), &info, WEXITED | WNOWAIT) == 0 &&
+           info.si_code != CLD_EXITED && info.si_status == SIGSYS;
+  }
+
   void take_console(UniqueFd master) {
     if (console_socket_ >= 0) {
       send_console(console_socket_, master.get());
@@ -80,9 +96,11 @@ class Execution {
 
   const Plan& plan_;
   int console_socket_;
+  bool has_filter_first_;
   Launched helper_;
   UniqueFd console_;
   std::optional<Error> failure_;
+  StepKind failed_step_ = StepKind::kExec;
   pid_t process_ = 0;
   bool finished_ = false;
 };
@@ -101,15 +119,22 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
   ExecTarget target{.has_user_namespace = record.has_user_namespace,
                     .has_time_namespace = record.has_time_namespace};
   if (!cgroups.task_fds.empty()) target.task_files = record.state.cgroup_paths;
-  const Plan plan = plan_exec(spec, process, target, options, filter ? &*filter : nullptr,
-                              detect_host(detect_cgroups()));
-  return Execution(plan,
-                   {.stdio = options.stdio,
-                    .preserve_fds = options.preserve_fds,
-                    .cgroups = &cgroups,
-                    .container_pidfd = init->get()},
-                   options.console_socket)
-      .run();
+  const HostFacts host = detect_host(detect_cgroups());
+  const auto attempt = [&] {
+    const Plan plan = plan_exec(spec, process, target, options, filter ? &*filter : nullptr, host);
+    return Execution(plan,
+                     {.stdio = options.stdio,
+                      .preserve_fds = options.preserve_fds,
+                      .cgroups = &cgroups,
+                      .container_pidfd = init->get()},
+                     options.console_socket,
+                     filter && target.filter_first && !process.no_new_privileges)
+        .run();
+  };
+  if (auto executed = attempt()) return std::move(*executed);
+  target.filter_first = false;
+  base::trace("runtime", "the filter refuses clone(2): it is loaded in the new process instead");
+  return std::move(attempt().value());
 }
 
 }  // namespace runtime

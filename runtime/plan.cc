@@ -203,7 +203,8 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
     });
     plan.steps.insert(session, Step{.kind = StepKind::kControllingTerminal});
   }
-  plan_execution(*spec.process, context, plan);
+  plan_filter(*spec.process, context, plan);
+  add(plan, StepKind::kExec).target = spec.process->args.front();
   return plan;
 }
 
@@ -230,10 +231,13 @@ Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const 
     }
   }
   plan_user(process, context, plan);
+  const bool filter_first = target.filter_first && !process.no_new_privileges;
+  if (filter_first) plan_filter(process, context, plan);
   add(plan, StepKind::kEnterPidNamespace);
   add(plan, StepKind::kSession);
   if (process.terminal) add(plan, StepKind::kControllingTerminal);
-  plan_execution(process, context, plan);
+  if (!filter_first) plan_filter(process, context, plan);
+  add(plan, StepKind::kExec).target = process.args.front();
   return plan;
 }
 

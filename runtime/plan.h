@@ -56,6 +56,10 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
 struct ExecTarget {
   bool has_user_namespace = false, has_time_namespace = false;
   std::vector<std::string> task_files;
+  // Whether the filter is in place before the process is born into the container's pid namespace.
+  // Otherwise it keeps CAP_SYS_ADMIN there for a moment, where a container that may trace could
+  // take it; but a filter that refuses clone(2) leaves no other way.
+  bool filter_first = true;
 };
 Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
                const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host);
@@ -79,8 +83,8 @@ struct ProcessContext {
 };
 void plan_streams(const oci::Process& process, int preserve_fds, Plan& plan);
 void plan_user(const oci::Process& process, const ProcessContext& context, Plan& plan);
-// From the filter to execve.
-void plan_execution(const oci::Process& process, const ProcessContext& context, Plan& plan);
+// The filter and the last capabilities.
+void plan_filter(const oci::Process& process, const ProcessContext& context, Plan& plan);
 void plan_sysctls(const oci::RuntimeSpec& spec, Plan& plan);
 
 bool has_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);      // new or joined

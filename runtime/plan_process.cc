@@ -179,14 +179,13 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
   find.words = candidates(process);
 }
 
-void plan_execution(const oci::Process& process, const ProcessContext& context, Plan& plan) {
+void plan_filter(const oci::Process& process, const ProcessContext& context, Plan& plan) {
   if (context.filter != nullptr) add_filter(plan, *context.filter);
   if (loads_filter_early(process, context)) {
     const CapabilitySets sets = capabilities_of(process, *context.host);
     add_capabilities(plan, sets, 0);
     add_ambient(plan, sets);
   }
-  add(plan, StepKind::kExec).target = process.args.front();
 }
 
 }  // namespace runtime

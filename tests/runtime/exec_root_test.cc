@@ -79,6 +79,29 @@ TEST_F(ExecTest, NotIntoAContainerThatHasEnded) {
             "container \"one\" is stopped, not running");
 }
 
+TEST_F(ExecTest, WorksUnderAFilterThatRefusesClone) {
+  for (const char* action : {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"}) {
+    const Created created = start_sleeper();
+    oci::RuntimeSpec spec = make_spec({"echo", "born"});
+    oci::Seccomp filter{.default_action = "SCMP_ACT_ALLOW"};
+    filter.syscalls = {{.names = {"clone", "clone3", "fork", "vfork"}, .action = action}};
+    spec.linux_.seccomp = filter;
+    const Outcome outcome = exec_in("one", spec, *spec.process);
+    EXPECT_EQ(outcome.output, "born\n");
+    EXPECT_EQ(outcome.exit_code, 0);
+    remove(state_dir("one"), RemoveMode::kForced);
+  }
+}
+
+TEST_F(ExecTest, MeetsThePidsLimit) {
+  oci::RuntimeSpec spec = make_spec({"sleep", "1000"});
+  spec.linux_.resources.pids_limit = 1;
+  Created created = create(spec, make_options());
+  start(created);
+  EXPECT_NE(error_of([&] { exec_in("one", {"true"}); }).find("Resource temporarily unavailable"),
+            std::string::npos);
+}
+
 TEST_F(ExecTest, GetsATerminal) {
   const Created created = start_sleeper();
   oci::RuntimeSpec spec = make_spec({"sh", "-c", "tty; stty size; test -t 0 && echo yes"});
