@@ -37,7 +37,9 @@ void check_xattr(int result, const Xattr& xattr) {
 }
 
 bool is_ours_already(const Attributes& attributes) {
-  return attributes.uid == geteuid() && attributes.gid == getegid();
+  static const uid_t our_uid = geteuid();
+  static const gid_t our_gid = getegid();
+  return attributes.uid == our_uid && attributes.gid == our_gid;
 }
 
 std::string read_xattr(int fd, const char* name) {

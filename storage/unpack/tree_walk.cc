@@ -93,7 +93,6 @@ DirNode* TreeWriter::enter(DirNode& node, const std::string& name, Walk& walk) {
   const bool is_replaced =
       is_whiteout(info) || (walk.purpose == Purpose::kOpaque && walk.rest.empty());
   if (!is_replaced) throw base::Error(base::ErrorKind::kInvalid, "a parent is not a directory");
-  clear(node, name);
   return &make_directory(node, name, walk.time);
 }
 

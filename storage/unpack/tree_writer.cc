@@ -125,10 +125,11 @@ void TreeWriter::add_file(DirNode& parent, const std::string& name, const TarEnt
   disk_bytes_ += (stored + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
 }
 
+// Replaces what is no directory.
 DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
                                     const timespec& time) {
-  DirNode& node = tree_.add(parent, name);  // first: it knows the limits
-  base::check(mkdirat(tree_.fd_of(parent), name.c_str(), 0700), "create directory");
+  create(parent, name, [](int fd, const char* text) { return mkdirat(fd, text, 0700); });
+  DirNode& node = tree_.add(parent, name);
   node.implied_time = time;
   node.opaque = parent.deleted.contains(name);  // made anew here: nothing may shine through
   disk_bytes_ += kBlockBytes;
@@ -137,13 +138,7 @@ DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
 
 void TreeWriter::add_directory(DirNode& parent, const std::string& name, const TarEntry& entry) {
   DirNode* node = DirTree::find_child(parent, name);
-  if (node == nullptr) {
-    struct stat info = {};
-    if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-      clear(parent, name);
-    }
-    node = &make_directory(parent, name, entry.attributes.mtime);
-  }
+  if (node == nullptr) node = &make_directory(parent, name, entry.attributes.mtime);
   node->attributes = entry.attributes;
 }
 
