@@ -1,4 +1,4 @@
-"""Integration tests: the built programs against a real registry, as root, in a network namespace of their own.
+"""Tests of the built programs against a real registry, as root, in a network namespace of their own.
 
 The whole pytest process moves into new network and mount namespaces: its "host" is that namespace, so bridges, published
 ports and registries of a test never meet those of the machine.
@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
+SOURCE = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SOURCE / "tools"))
 BIN = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
 
