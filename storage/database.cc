@@ -22,6 +22,7 @@ constexpr std::int64_t kPatience = 60'000'000'000;  // nanoseconds
 // A log of so many pages is written back by whoever commits next, though somebody may be waiting
 // for that command: reading the log is what opening the database costs most.
 constexpr std::int64_t kLogLimit = 4000;
+constexpr timespec kLookForOthers = {.tv_sec = 0, .tv_nsec = 20'000'000};
 
 std::int64_t monotonic_now() {
   timespec now = {};
@@ -216,19 +217,36 @@ void Database::reserve_log(std::int64_t bytes) noexcept {
   if (log) static_cast<void>(fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, bytes));
 }
 
+bool Database::write_back(int mode) {
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, mode, nullptr, nullptr);
+  if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return false;
+  if (code != SQLITE_OK) fail(code);
+  return true;
+}
+
+std::int64_t Database::version_of_others() {
+  Statement query = prepare("PRAGMA data_version");
+  query.step();
+  return query.integer(0);
+}
+
 void Database::checkpoint(std::int64_t frames) {
   if (log_frames_ < frames) return;
+  const bool is_urgent = log_frames_ > kLogLimit;
   patient_ = false;
-  base::Cleanup restore([this] { patient_ = true; });
-  // The first pass copies and syncs while others write; the second, which keeps writers out, then
-  // has next to nothing left to do.
-  int code =
-      sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  if (code == SQLITE_OK) {
-    code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
-  }
-  if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return;
-  if (code != SQLITE_OK) fail(code);
+  in_checkpoint_ = true;
+  const base::Cleanup restore([this] {
+    patient_ = true;
+    in_checkpoint_ = false;
+  });
+  // Whoever writes while the log is being synced waits for the disk too (jbd2 commits the inode of
+  // the log), so where others are at work it is left to the last of them.
+  const std::int64_t before = version_of_others();
+  const auto others_wrote = [&] { return !is_urgent && version_of_others() != before; };
+  if (!is_urgent) nanosleep(&kLookForOthers, nullptr);
+  // The first pass copies and syncs while others may write, the second keeps writers out.
+  if (others_wrote() || !write_back(SQLITE_CHECKPOINT_PASSIVE)) return;
+  if (others_wrote() || !write_back(SQLITE_CHECKPOINT_RESTART)) return;
   // The first write after that begins the log anew and syncs its header: better here than in the
   // next command. The file keeps its length, so that a full disk has room for it (schema.cc).
   patient_ = true;
@@ -242,6 +260,7 @@ void Database::checkpoint(std::int64_t frames) {
 
 // Rarely does anything: somebody must have ended many commands before their polite checkpoints.
 void Database::after_commit() noexcept {
+  if (in_checkpoint_) return;
   try {
     checkpoint(kLogLimit);
   } catch (const base::Error&) {  // what was to be done is committed; the next command tries again

@@ -85,7 +85,8 @@ class Database {
   void reserve_log(std::int64_t bytes) noexcept;
 
   // Writes the log back into the database and starts it anew, if nobody is in the way and it held
-  // at least `frames` pages at this connection's last commit. Waits for no other process.
+  // at least `frames` pages at this connection's last commit. Takes its time, but waits for no
+  // other process.
   void checkpoint(std::int64_t frames);
   std::int64_t log_frames() const { return log_frames_; }  // pages, at our last commit
 
@@ -97,6 +98,8 @@ class Database {
 
   [[noreturn]] void fail(int code);
   void put_back(Statement& statement) noexcept;
+  bool write_back(int mode);         // false: somebody is in the way
+  std::int64_t version_of_others();  // another value after another connection's commit
   void after_commit() noexcept;
   void close() noexcept;
   int on_busy(int count) noexcept;
@@ -111,6 +114,7 @@ class Database {
   sqlite3* handle_ = nullptr;
   std::vector<Cached> cache_;
   bool patient_ = true;  // false: a lock that is taken is an error at once
+  bool in_checkpoint_ = false;
   std::int64_t log_frames_ = 0;
   std::int64_t waiting_since_ = 0;  // monotonic nanoseconds
   std::uint64_t jitter_ = 0;

@@ -12,33 +12,31 @@
 namespace storage {
 namespace {
 
-// Every opening parses all of this: short texts, and no index that only slow commands would use.
+// Every opening parses all of this, so there is little of it: no index that only slow commands
+// would use, and no column types, which SQLite does not need: numbers and texts are kept as they
+// are bound.
 constexpr char kTables[] = R"sql(
-CREATE TABLE meta(key TEXT PRIMARY KEY,value INT)WITHOUT ROWID;
-CREATE TABLE images(id TEXT PRIMARY KEY,manifest_digest TEXT,size INT,created INT,pulled INT,
-hidden INT,diff_ids TEXT,layer_keys TEXT,manifest TEXT,config TEXT)WITHOUT ROWID;
-CREATE TABLE names(repository TEXT,tag TEXT,digest TEXT,image TEXT,
-PRIMARY KEY(repository,tag,digest))WITHOUT ROWID;
-CREATE TABLE layers(key TEXT PRIMARY KEY,diff_id TEXT,size INT,created INT,boot TEXT,record TEXT)
-WITHOUT ROWID;
-CREATE TABLE blobs(digest TEXT PRIMARY KEY,diff_id TEXT)WITHOUT ROWID;
-CREATE TABLE containers(id TEXT PRIMARY KEY,name TEXT,image TEXT,status INT,created INT,started INT,
-finished INT,init_pid INT,init_start INT,monitor_pid INT,monitor_start INT,boot TEXT,exit_code INT,
-oom_killed INT,auto_remove INT,image_name TEXT,command TEXT,error TEXT,ports TEXT)WITHOUT ROWID;
-CREATE TABLE options(id TEXT PRIMARY KEY,labels TEXT,options TEXT)WITHOUT ROWID;
+CREATE TABLE meta(key PRIMARY KEY,value)WITHOUT ROWID;
+CREATE TABLE images(id PRIMARY KEY,manifest_digest,size,created,pulled,hidden,diff_ids,layer_keys,
+manifest,config)WITHOUT ROWID;
+CREATE TABLE names(repository,tag,digest,image,PRIMARY KEY(repository,tag,digest))WITHOUT ROWID;
+CREATE TABLE layers(key PRIMARY KEY,diff_id,size,created,boot,record)WITHOUT ROWID;
+CREATE TABLE blobs(digest PRIMARY KEY,diff_id)WITHOUT ROWID;
+CREATE TABLE containers(id PRIMARY KEY,name,image,status,created,started,finished,init_pid,
+init_start,monitor_pid,monitor_start,boot,exit_code,oom_killed,auto_remove,image_name,command,error,
+ports)WITHOUT ROWID;
+CREATE TABLE options(id PRIMARY KEY,labels,options)WITHOUT ROWID;
 CREATE UNIQUE INDEX container_names ON containers(name);
 CREATE INDEX removing ON containers(id)WHERE status=4;
-CREATE TABLE leases(network TEXT,address INT,container TEXT,
-PRIMARY KEY(network,address))WITHOUT ROWID;
+CREATE TABLE leases(network,address,container,PRIMARY KEY(network,address))WITHOUT ROWID;
 CREATE INDEX leases_of ON leases(container);
-CREATE TABLE networks(name TEXT PRIMARY KEY,driver TEXT,options TEXT,created INT)WITHOUT ROWID;
-CREATE TABLE volumes(name TEXT PRIMARY KEY,anonymous INT,labels TEXT,created INT)WITHOUT ROWID;
-CREATE TABLE events(id INTEGER PRIMARY KEY,time INT,type TEXT,action TEXT,actor TEXT,
-attributes TEXT);
+CREATE TABLE networks(name PRIMARY KEY,driver,options,created)WITHOUT ROWID;
+CREATE TABLE volumes(name PRIMARY KEY,anonymous,labels,created)WITHOUT ROWID;
+CREATE TABLE events(id INTEGER PRIMARY KEY,time,type,action,actor,attributes);
 )sql";
 
 // On a full disk images and containers can still be removed: the log, which takes a checkpoint at
-// half of this, never asks for a new block. Not every file system can; then it is only a wish.
+// a quarter of this, never asks for a new block. Not every file system can; then it is only a wish.
 constexpr std::int64_t kReservedLog = 1 << 20;
 
 // kMigrations[n] makes version n + 1 out of version n.

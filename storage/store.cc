@@ -11,9 +11,9 @@ namespace storage {
 namespace {
 
 constexpr char kDatabaseName[] = "sampan.db";
-// A log of so many pages, which some twenty starts write, costs the next opening 0.2 ms
+// A log of so many pages, which some ten starts write, costs the next opening 0.1 ms
 // (storage/FORMAT.md); writing it back costs three syncs of somebody who waits for nothing.
-constexpr std::int64_t kPoliteLog = 512;
+constexpr std::int64_t kPoliteLog = 256;
 
 fs::path absolute_root(const fs::path& root) {
   if (root.empty()) throw base::Error(base::ErrorKind::kInvalid, "the store's root is empty");

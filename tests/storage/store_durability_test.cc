@@ -64,7 +64,7 @@ TEST_F(StoreDurability, NorAfterACheckpoint) {
   {
     Store store(root_.store());
     for (int i = 0; i < 1000; ++i) store.add_event("container", "test", "x");
-    ASSERT_GT(store.database().log_frames(), 512);
+    ASSERT_GT(store.database().log_frames(), 256);
     store.checkpoint();
     EXPECT_LT(store.database().log_frames(), 10);
   }
