@@ -197,8 +197,10 @@ pid_t spawn(const SpawnOptions& options) {
   sigset_t before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);  // a handler of ours must not run in the child
-  const pid_t pid = vfork();
+  // NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork)
+  const pid_t pid = vfork();  // posix_spawn(3) can't execute a descriptor
   if (pid == 0) become_program(work);
+  // NOLINTEND(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork)
   const int fork_errno = errno;
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) throw_errno("vfork", fork_errno);

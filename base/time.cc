@@ -117,7 +117,8 @@ bool take_offset(Scanner& scanner, std::int64_t& seconds) {
       !scanner.take_number(2, 0, 59, minute)) {
     return false;
   }
-  seconds = (sign == '-' ? -1 : 1) * (hour * 3600 + minute * 60);
+  const std::int64_t size = hour * std::int64_t{3600} + minute * std::int64_t{60};
+  seconds = sign == '-' ? -size : size;
   return true;
 }
 
@@ -241,9 +242,9 @@ std::string human_duration(Nanoseconds duration) {
   const std::int64_t hours = (seconds + 1800) / 3600;  // rounded
   if (hours == 1) return "About an hour";
   if (hours < 48) return std::to_string(hours) + " hours";
-  if (hours < 24 * 7 * 2) return std::to_string(hours / 24) + " days";
-  if (hours < 24 * 30 * 2) return std::to_string(hours / 24 / 7) + " weeks";
-  if (hours < 24 * 365 * 2) return std::to_string(hours / 24 / 30) + " months";
+  if (hours / 24 < 7 * 2) return std::to_string(hours / 24) + " days";
+  if (hours / 24 < 30 * 2) return std::to_string(hours / 24 / 7) + " weeks";
+  if (hours / 24 < 365 * 2) return std::to_string(hours / 24 / 30) + " months";
   return std::to_string(seconds / 3600 / 24 / 365) + " years";
 }
 
