@@ -242,9 +242,10 @@ std::string human_duration(Nanoseconds duration) {
   const std::int64_t hours = (seconds + 1800) / 3600;  // rounded
   if (hours == 1) return "About an hour";
   if (hours < 48) return std::to_string(hours) + " hours";
-  if (hours / 24 < 7 * 2) return std::to_string(hours / 24) + " days";
-  if (hours / 24 < 30 * 2) return std::to_string(hours / 24 / 7) + " weeks";
-  if (hours / 24 < 365 * 2) return std::to_string(hours / 24 / 30) + " months";
+  const std::int64_t days = hours / 24;
+  if (days < 14) return std::to_string(days) + " days";
+  if (days < 60) return std::to_string(days / 7) + " weeks";
+  if (days < 730) return std::to_string(days / 30) + " months";
   return std::to_string(seconds / 3600 / 24 / 365) + " years";
 }
 
