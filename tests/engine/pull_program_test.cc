@@ -107,6 +107,28 @@ TEST_F(PullProgram, EndsWhenNobodyReadsItsEvents) {
   EXPECT_TRUE(store.list_images().empty());
 }
 
+// Parsing what strangers send needs few of root's powers.
+TEST_F(PullProgram, KeepsOnlyTheCapabilitiesOfAnUnpacker) {
+  const Layer layer = Layer::gzip(make_tar(1, 50, 20'000));
+  serve({.layers = {layer}},
+        {{{"path", "/blobs/" + layer.digest()}, {"action", "stall"}, {"after", 1000}}});
+  base::UniqueFd events;
+  const pid_t pid = start({name()}, events);
+  char first = 0;
+  ASSERT_EQ(read(events.get(), &first, 1), 1);  // by now it talks to the registry
+  const std::string status = base::read_file("/proc/" + std::to_string(pid) + "/status");
+  kill(pid, SIGKILL);
+  base::wait_for_child(pid);
+  // chown, dac_override, dac_read_search, fowner, fsetid, sys_admin, mknod, setfcap: capability.h.
+  constexpr std::uint64_t kAllowed = 0x0000'0000'8820'001f;
+  for (const char* set : {"CapEff:", "CapPrm:", "CapInh:", "CapAmb:"}) {
+    const std::size_t at = status.find(set);
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_EQ(std::stoull(status.substr(at + 7), nullptr, 16) & ~kAllowed, 0U) << set;
+  }
+  EXPECT_THAT(status, HasSubstr("NoNewPrivs:\t1"));
+}
+
 // Whole layers may stay, half of one never; the next pull works.
 TEST_F(PullProgram, AKillAtAnyMomentLeavesNothingHalfMade) {
   std::vector<Layer> layers;
