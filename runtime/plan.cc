@@ -86,8 +86,12 @@ void plan_namespaces(const oci::RuntimeSpec& spec, Plan& plan) {
   }
 }
 
-void plan_user_namespace(const oci::RuntimeSpec& spec, Plan& plan) {
+void plan_user_namespace(const oci::RuntimeSpec& spec, const CreateOptions& options, Plan& plan) {
   if (!has_namespace(spec, NamespaceType::kUser)) return;
+  if (options.overlay) {
+    // Its whiteouts are in xattrs that only the host's root may read, its files the host's users'.
+    throw Error(ErrorKind::kUnsupported, "linux.namespaces: a user namespace over image layers");
+  }
   if (has_new_namespace(spec, NamespaceType::kUser)) {
     if (spec.linux_.uid_mappings.empty() || spec.linux_.gid_mappings.empty()) {
       throw Error(ErrorKind::kInvalid, "linux.uidMappings: a user namespace needs mappings");
@@ -179,7 +183,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
                                   .die_with_parent = options.die_with_parent};
   plan_cgroup_joins(cgroups.task_files, plan);
   plan_namespaces(spec, plan);
-  plan_user_namespace(spec, plan);
+  plan_user_namespace(spec, options, plan);
   if (has_new_namespace(spec, NamespaceType::kCgroup) &&
       host.cgroup_layout != CgroupLayout::kNone) {
     add(plan, StepKind::kUnshare).flags = CLONE_NEWCGROUP;

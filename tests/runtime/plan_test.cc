@@ -269,7 +269,7 @@ TEST(Plan, WhatMustNotBeIgnoredIsRefusedByName) {
       {[](auto& spec) {
          spec.linux_.namespaces.push_back({.type = NamespaceType::kUser, .path = {}});
        },
-       "linux.uidMappings: a user namespace needs mappings"},
+       "linux.namespaces: a user namespace over image layers"},
   };
   for (const auto& [change, text] : cases) {
     oci::RuntimeSpec spec = make_spec();
