@@ -73,10 +73,10 @@ void check_terminal(bool interactive, bool tty) {
 }
 
 std::string create_container(engine::Engine& engine, const engine::ContainerOptions& options,
-                             bool quiet) {
+                             bool quiet, engine::Engine::Purpose purpose) {
   PullDisplay display(quiet ? PullOutput::kQuiet : PullOutput::kStderr, options.image);
-  return engine.create(options,
-                       [&](const engine::PullProgress& progress) { display.show(progress); });
+  return engine.create(
+      options, [&](const engine::PullProgress& progress) { display.show(progress); }, purpose);
 }
 
 std::string render_trace(const base::TraceEvent& event) {
@@ -119,7 +119,8 @@ int run_run(const Globals& globals, const Words& words) {
   }
   if (!detach) check_terminal(options.interactive, options.tty);
   ContainerIdFile id_file(container.cidfile);
-  const std::string id = create_container(engine, options, container.quiet);
+  const std::string id =
+      create_container(engine, options, container.quiet, engine::Engine::Purpose::kStart);
   id_file.write(id);
   if (detach) {
     engine.start(id);
@@ -150,7 +151,8 @@ int run_create(const Globals& globals, const Words& words) {
   const engine::ContainerOptions options = container.to_options(arguments);
   engine::Engine engine(globals.config);
   ContainerIdFile id_file(container.cidfile);
-  const std::string id = create_container(engine, options, container.quiet);
+  const std::string id =
+      create_container(engine, options, container.quiet, engine::Engine::Purpose::kKeep);
   id_file.write(id);
   print(id + "\n");
   return 0;

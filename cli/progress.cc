@@ -96,7 +96,15 @@ PullDisplay::~PullDisplay() = default;
 
 void PullDisplay::show(const engine::PullProgress& progress) {
   State& state = *state_;
+  if (progress.kind == "warning") {
+    print_error("WARNING: " + base::printable(progress.text, progress.text.size()));
+    return;
+  }
   if (state.output == PullOutput::kQuiet) return;
+  if (progress.kind == "missing") {
+    state.write("Unable to find image '" + progress.text + "' locally\n");
+    return;
+  }
   if (progress.kind == "resolved") {
     const auto reference = oci::Reference::parse(state.reference);
     const std::string name = reference.manifest_name();
@@ -118,7 +126,7 @@ void PullDisplay::show(const engine::PullProgress& progress) {
 
 void PullDisplay::finish(const engine::PullSummary& summary) {
   State& state = *state_;
-  if (!summary.warning.empty()) print_error(base::printable(summary.warning));
+  if (!summary.warning.empty()) print_error(base::printable(summary.warning, summary.warning.size()));
   if (state.output == PullOutput::kQuiet) return;
   if (state.is_terminal) state.redraw();
   const std::string name = oci::Reference::parse(state.reference).familiar();
