@@ -54,7 +54,7 @@ std::string skippable_frame() {
 }
 
 TEST(Inflater, UndoesEachCompressionInPiecesOfAnySize) {
-  const std::string text = sample(300'000);
+  const std::string text = sample(60'000);
   const std::string blobs[] = {text, gzip(text), zstd(text)};
   for (const std::string& blob : blobs) {
     for (const std::size_t piece : {1UL, 2UL, 3UL, 7UL, 511UL, 65536UL, 1UL << 20U}) {
