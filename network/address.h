@@ -13,6 +13,8 @@ struct Ipv4 {
   std::uint32_t bits = 0;                    // host byte order
   static Ipv4 parse(std::string_view text);  // throws kInvalid
   std::string str() const;
+  // clang-tidy 14 takes the comparison with 0 that this stands for as a null pointer.
+  // NOLINTNEXTLINE(modernize-use-nullptr)
   friend auto operator<=>(const Ipv4&, const Ipv4&) = default;
 };
 
@@ -28,6 +30,7 @@ struct Ipv4Subnet {
   Ipv4 last_host() const;   // broadcast - 1
   Ipv4 broadcast() const;
   Ipv4 mask() const;
+  // NOLINTNEXTLINE(modernize-use-nullptr)
   friend auto operator<=>(const Ipv4Subnet&, const Ipv4Subnet&) = default;
 };
 

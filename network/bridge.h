@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "base/unique_fd.h"
 #include "network/address.h"
 
 namespace network {
@@ -81,18 +80,12 @@ void bring_up_loopback(int netns_fd);
 
 // Elements of the maps, in one transaction: all ports or none. publish throws kConflict in docker's
 // words where an element exists for another container, and does nothing where it exists for this
-// one. It sees only this table: bind the ports with reserve_port() first to see everybody else's,
-// and 0.0.0.0 against single addresses. unpublish forgives what is already gone and leaves alone
-// what has become another container's. UDP flows of the ports are forgotten by connection tracking
-// both times (0.4 ms, depending on the machine's table).
+// one. It sees only this table: the caller holds a socket bound to each port, so that the host's
+// own programs, and 0.0.0.0 beside a single address, are noticed. unpublish forgives what is
+// already gone and leaves alone what has become another container's. UDP flows of the ports are
+// forgotten by connection tracking both times (0.4 ms, depending on the machine's table).
 void publish(const BridgeConfig& config, const Endpoint& endpoint);
 void unpublish(const BridgeConfig& config, const Endpoint& endpoint);
-
-// Binds (and for TCP listens on) the port on the host for as long as the descriptor lives, so that
-// the host's own programs and we notice each other. Nothing ever arrives there: packets are
-// translated before. host_port 0 takes any free one and writes it back. Throws kConflict in
-// docker's words where the port is taken. Empty where the kernel can't (SCTP without its module).
-base::UniqueFd reserve_port(PublishedPort& port);
 
 // What the maps hold now: a sweep removes what no running container owns.
 std::vector<Endpoint> list_published(const BridgeConfig& config);

@@ -1,9 +1,5 @@
-#include <algorithm>
-#include <arpa/inet.h>
 #include <cerrno>
 #include <map>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include "base/error.h"
 #include "base/trace.h"
@@ -45,8 +41,6 @@ std::vector<Step> plan_unpublish(Netlink& netfilter, const BridgeConfig& config,
   }
   return steps;
 }
-
-int socket_type(Protocol protocol) { return protocol == Protocol::kUdp ? SOCK_DGRAM : SOCK_STREAM; }
 
 }  // namespace
 
@@ -113,38 +107,9 @@ std::vector<Endpoint> list_published(const BridgeConfig& config) {
     }
   }
   std::vector<Endpoint> list;
+  list.reserve(endpoints.size());
   for (auto& [key, endpoint] : endpoints) list.push_back(std::move(endpoint));
   return list;
-}
-
-base::UniqueFd reserve_port(PublishedPort& port) {
-  const int protocol = static_cast<int>(port.protocol);
-  base::UniqueFd fd(socket(AF_INET, socket_type(port.protocol) | SOCK_CLOEXEC, protocol));
-  if (!fd && (errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT)) return fd;  // SCTP, often
-  base::check(fd.get(), "open socket for port " + describe(port));
-  const int on = 1;
-  if (port.protocol != Protocol::kUdp) {  // there it would mean sharing
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  }
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(port.host_address.bits);
-  address.sin_port = htons(port.host_port);
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  const bool is_bound = bind(fd.get(), generic, sizeof address) == 0 &&
-                        (port.protocol == Protocol::kUdp || listen(fd.get(), 1) == 0);
-  if (!is_bound && errno == EADDRINUSE) refuse_port(port, EADDRINUSE);
-  if (!is_bound && errno == EADDRNOTAVAIL) {
-    throw base::Error(base::ErrorKind::kInvalid,
-                      "Bind for " + port.host_address.str() + ":" + std::to_string(port.host_port) +
-                          " failed: cannot assign requested address",
-                      EADDRNOTAVAIL);
-  }
-  if (!is_bound) base::throw_errno("bind " + describe(port));
-  socklen_t size = sizeof address;
-  base::check(getsockname(fd.get(), generic, &size), "getsockname");
-  port.host_port = ntohs(address.sin_port);
-  return fd;
 }
 
 }  // namespace network

@@ -21,7 +21,6 @@ namespace {
 
 using base::ErrorKind;
 using network::Netlink;
-using network::Step;
 using testing::HasSubstr;
 
 constexpr char kForward[] = "/proc/sys/net/ipv4/ip_forward";
@@ -221,7 +220,7 @@ TEST_F(Bridge, ALinkOfThatNameThatIsNoBridgeIsRefused) {
 }
 
 TEST_F(Bridge, BadConfigurationsAreRefused) {
-  const auto refused = [](BridgeConfig config) {
+  const auto refused = [](const BridgeConfig& config) {
     try {
       network::ensure_bridge(config);
       return false;

@@ -33,6 +33,7 @@ Endpoint endpoint() {
 
 std::vector<std::string> texts(const std::vector<Step>& steps) {
   std::vector<std::string> result;
+  result.reserve(steps.size());
   for (const Step& step : steps) result.push_back(step.text);
   return result;
 }

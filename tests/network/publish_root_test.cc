@@ -177,45 +177,5 @@ TEST_F(Publish, NothingWaitsForAGracePeriod) {
   for (const auto& times : {ensure, connect, publish, unpublish}) EXPECT_LT(price(times), 2500);
 }
 
-TEST_F(Publish, ReservedPortsAreSeenByOthers) {
-  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
-    PublishedPort port{kAny, 8080, 80, protocol};
-    const UniqueFd mine = network::reserve_port(port);
-    EXPECT_TRUE(mine);
-    for (const Ipv4 address : {kAny, kLocalhost}) {
-      PublishedPort same{address, 8080, 80, protocol};
-      try {
-        const UniqueFd theirs = network::reserve_port(same);
-        FAIL() << "the port was free";
-      } catch (const base::Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::kConflict);
-        EXPECT_EQ(error.what(),
-                  "Bind for " + address.str() + ":8080 failed: port is already allocated");
-      }
-    }
-  }
-}
-
-TEST_F(Publish, AnyFreePortIsChosen) {
-  PublishedPort one{kAny, 0, 80, Protocol::kTcp};
-  PublishedPort two{kAny, 0, 80, Protocol::kTcp};
-  const UniqueFd first = network::reserve_port(one);
-  const UniqueFd second = network::reserve_port(two);
-  EXPECT_NE(one.host_port, 0);
-  EXPECT_NE(two.host_port, 0);
-  EXPECT_NE(one.host_port, two.host_port);
-}
-
-TEST_F(Publish, AnAddressThatIsNotOursIsRefused) {
-  PublishedPort port{Ipv4::parse("192.0.2.7"), 8080, 80, Protocol::kTcp};
-  try {
-    const UniqueFd fd = network::reserve_port(port);
-    FAIL() << "bound a foreign address";
-  } catch (const base::Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kInvalid);
-    EXPECT_STREQ(error.what(), "Bind for 192.0.2.7:8080 failed: cannot assign requested address");
-  }
-}
-
 }  // namespace
 }  // namespace network_test
