@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -298,6 +299,29 @@ TEST_F(CgroupTest, Cgroup2KillsFreezesAndRemoves) {
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
   runtime::remove_cgroups(groups.paths);
   EXPECT_NE(access(groups.paths[0].c_str(), F_OK), 0);
+}
+
+// In a container that has its own cgroup namespace, the root that it sees is an ordinary group full
+// of its processes: limits for groups below need room made first.
+TEST_F(CgroupTest, Cgroup2MakesRoomInANamespace) {
+  if (!is_v2()) GTEST_SKIP() << "needs a host with cgroup v2 controllers";
+  const runtime::Cgroups outer = make(allow_all_devices(), "outer");
+  const int status = status_of(start(outer, [] {
+    if (unshare(CLONE_NEWCGROUP | CLONE_NEWNS) != 0) return 10;
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 11;
+    if (umount2("/sys/fs/cgroup", MNT_DETACH) != 0) return 16;
+    if (mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, nullptr) != 0) return 12;
+    oci::Resources resources = allow_all_devices();
+    resources.memory.limit = 64 << 20U;
+    const runtime::CgroupHost host = runtime::detect_cgroups();
+    if (host.v2->own_path != "/") return 13;
+    const auto inner = runtime::apply_cgroups(runtime::plan_cgroups("/inner", resources, host));
+    if (base::read_file("/sys/fs/cgroup/inner/memory.max") != "67108864\n") return 14;
+    if (base::read_file("/proc/self/cgroup") != "0::/init\n") return 15;
+    return 0;
+  }));
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(CgroupTest, FrozenDoesNotRun) {
