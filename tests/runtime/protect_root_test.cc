@@ -5,13 +5,14 @@
 namespace runtime {
 namespace {
 
-// Runs as the program that protects itself: after protect_self() its binary is on a read-only
-// mount.
+// Runs as the program that protects itself, started by the test below: after protect_self() its
+// binary is on a read-only mount.
 TEST(ProtectSelf, DISABLED_Inside) {
   std::string text = base::read_file("/proc/self/cmdline");
   std::vector<char*> argv;
-  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1)
+  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) {
     argv.push_back(&text[at]);
+  }
   argv.push_back(nullptr);
   protect_self(argv.data());
   const base::UniqueFd self = base::open_file("/proc/self/exe", O_PATH);
@@ -24,11 +25,11 @@ TEST(ProtectSelf, DISABLED_Inside) {
 
 TEST(ProtectSelf, PutsOurBinaryOnAReadOnlyMount) {
   if (getuid() != 0) GTEST_SKIP() << "needs root";
-  const pid_t pid =
-      base::spawn({.program = "/proc/self/exe",
-                   .arguments = {"test", "--gtest_filter=ProtectSelf.Inside"},
-                   .environment = std::vector<std::string>{std::string(kInside) + "=1"},
-                   .descriptors = {{.ours = 1, .theirs = 1}, {.ours = 2, .theirs = 2}}});
+  const pid_t pid = base::spawn(
+      {.program = "/proc/self/exe",
+       .arguments = {"test", "--gtest_also_run_disabled_tests", "--gtest_filter=*DISABLED_Inside"},
+       .environment = std::vector<std::string>(),
+       .descriptors = {{.ours = 1, .theirs = 1}, {.ours = 2, .theirs = 2}}});
   EXPECT_EQ(base::wait_for_child(pid), 0);
 }
 
