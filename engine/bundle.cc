@@ -87,7 +87,7 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
   spec.options = input.options;
   spec.user_files =
       read_user_files(open_tree(store, input.image, store.container_dir(input.row.id)));
-  spec.mounts.mounts = resolve_mounts(store, input.options);
+  spec.mounts.mounts = resolve_mounts(store, input.options, input.bind_source);
   if (etc_files == EtcFiles::kBound) {
     spec.mounts.hosts = directory.path() / "hosts";
     spec.mounts.hostname = directory.path() / "hostname";

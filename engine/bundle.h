@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "engine/image_tree.h"
 #include "engine/run_directory.h"
+#include "engine/volumes.h"
 #include "oci/image_config.h"
 #include "oci/runtime_spec.h"
 #include "storage/overlay.h"
@@ -22,6 +23,7 @@ struct BundleInput {
   storage::ImageRow image;
   oci::ImageConfig image_config;
   NetworkState network;
+  BindSource bind_source = BindSource::kNeeded;
 };
 
 // Throws kNotFound with docker's words.

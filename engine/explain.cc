@@ -61,8 +61,8 @@ std::string Engine::explain(const ContainerOptions& options) {
                     .network = {}};
   input.row.name = options.name.empty() ? "<made up>" : options.name;
   name_volumes(input.options, input.image_config.volumes);
-  // A missing source of -v is made by a real start, and only by that.
-  for (MountOption& mount : input.options.mounts) mount.create_source = false;
+  input.bind_source =
+      BindSource::kOnlyNamed;  // a missing one is made by a real start, and only by that
   const fs::path folder = store.container_dir(kExampleId);
   const storage::OverlayPlan overlay = storage::plan_overlay(store, image->layer_keys, folder);
 

@@ -113,14 +113,15 @@ void make_volumes(storage::Store& store, const ContainerOptions& options, const 
   }
 }
 
-std::vector<ResolvedMount> resolve_mounts(storage::Store& store, const ContainerOptions& options) {
+std::vector<ResolvedMount> resolve_mounts(storage::Store& store, const ContainerOptions& options,
+                                          BindSource bind_source) {
   std::vector<ResolvedMount> mounts;
   for (const MountOption& mount : options.mounts) {
     ResolvedMount resolved{.option = mount, .source = {}};
     if (is_volume(mount)) {
       resolved.source = store.volume_dir(mount.source);
     } else if (mount.kind == MountOption::Kind::kBind) {
-      check_bind_source(mount);
+      if (bind_source == BindSource::kNeeded) check_bind_source(mount);
       resolved.source = mount.source;
     }
     mounts.push_back(std::move(resolved));

@@ -21,7 +21,9 @@ void name_volumes(ContainerOptions& options, const std::vector<std::string>& ima
 void make_volumes(storage::Store& store, const ContainerOptions& options, const ImageTree& tree);
 
 // Where each mount comes from. A bind whose source is missing is made for -v, refused for --mount.
-std::vector<ResolvedMount> resolve_mounts(storage::Store& store, const ContainerOptions& options);
+enum class BindSource { kNeeded, kOnlyNamed };  // kOnlyNamed: looks at nothing and makes nothing
+std::vector<ResolvedMount> resolve_mounts(storage::Store& store, const ContainerOptions& options,
+                                          BindSource bind_source);
 
 // Removes the anonymous volumes of a container whose row is gone, unless another one mounts them.
 void remove_anonymous_volumes(storage::Store& store, const ContainerOptions& options);
