@@ -6,6 +6,15 @@
 #include "storage/locks.h"
 
 namespace storage {
+namespace {
+
+bool has_row(Database& database, const LayerKey& key) {
+  Statement query = database.prepare("SELECT 1 FROM layers WHERE key=?");
+  query.bind(key);
+  return query.step();
+}
+
+}  // namespace
 
 std::vector<std::string> split_words(std::string_view text) {
   std::vector<std::string> words;
@@ -20,9 +29,11 @@ std::vector<std::string> split_words(std::string_view text) {
 
 std::set<LayerKey> layers_in_use(Database& database) {
   std::set<LayerKey> keys;
-  Statement query = database.prepare("SELECT layer_keys FROM images");
+  Statement query = database.prepare("SELECT layer_keys,diff_ids FROM images");
   while (query.step()) {
-    for (std::string& key : split_words(query.text(0))) keys.insert(std::move(key));
+    for (const int column : {0, 1}) {
+      for (std::string& key : split_words(query.text(column))) keys.insert(std::move(key));
+    }
   }
   return keys;
 }
@@ -34,7 +45,7 @@ std::optional<base::UniqueFd> try_own_layers(const fs::path& root) {
 std::vector<LayerKey> forget_image(Database& database, std::string_view id, OwnLayers own) {
   std::vector<std::string> keys;
   {
-    Statement query = database.prepare("SELECT layer_keys FROM images WHERE id=?");
+    Statement query = database.prepare("SELECT layer_keys||' '||diff_ids FROM images WHERE id=?");
     query.bind(id);
     if (query.step()) keys = split_words(query.text(0));
   }
@@ -44,7 +55,7 @@ std::vector<LayerKey> forget_image(Database& database, std::string_view id, OwnL
   std::vector<LayerKey> unused;
   std::set<LayerKey> seen;
   for (const LayerKey& key : keys) {
-    if (still_used.contains(key) || !seen.insert(key).second) continue;
+    if (still_used.contains(key) || !seen.insert(key).second || !has_row(database, key)) continue;
     unused.push_back(key);
     if (own == OwnLayers::kYes) {
       forget_layer(database, key);
@@ -73,9 +84,7 @@ int trash_layers(Store& store, const std::vector<LayerKey>& keys) {
   Transaction transaction(database);
   int moved = 0;
   for (const LayerKey& key : keys) {
-    Statement query = database.prepare("SELECT 1 FROM layers WHERE key=?");
-    query.bind(key);
-    if (query.step()) continue;
+    if (has_row(database, key)) continue;
     const fs::path folder = store.root() / "layers" / key;
     struct stat info = {};
     if (lstat(folder.c_str(), &info) != 0) continue;

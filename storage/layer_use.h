@@ -19,7 +19,8 @@ class Database;
 // hold them.
 std::vector<std::string> split_words(std::string_view text);
 
-// The layers of all images, hidden ones included.
+// The layers of all images, hidden ones included: those that they use, and those whose copies they
+// use (storage/FORMAT.md, "The key of a layer"), which the next image with that layer starts from.
 std::set<LayerKey> layers_in_use(Database& database);
 
 // The right to remove layers: nullopt while somebody holds them (Store::hold_layers()).

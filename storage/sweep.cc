@@ -92,15 +92,34 @@ int sweep_layers(Store& store) {
   return trash_layers(store, keys);
 }
 
-// Rows come before directories, so a directory without a row is of a container that is gone.
+// Whether looking at each container's directory is worth it for a command that somebody waits for:
+// where there are few, or where their number, which is the directory's link count less two (not on
+// btrfs), is not that of the rows.
+bool is_quickly_compared(Store& store) {
+  constexpr nlink_t kFew = 64;
+  struct stat info = {};
+  if (stat((store.root() / "containers").c_str(), &info) != 0) return false;
+  if (info.st_nlink <= 2 + kFew) return true;
+  Statement query = store.database().prepare("SELECT count(*)FROM containers");
+  query.step();
+  return static_cast<std::int64_t>(info.st_nlink) - 2 != query.integer(0);
+}
+
+// Rows come before directories, so a directory without a row is of a container that is gone. The
+// directories are listed first: what is made meanwhile has its row by the time rows are read.
 int sweep_containers(Store& store) {
+  const std::vector<fs::path> entries = list_entries(store.root() / "containers");
+  if (entries.empty()) return 0;
+  std::set<std::string> ids;
+  {
+    Statement query = store.database().prepare("SELECT id FROM containers");
+    while (query.step()) ids.insert(query.text(0));
+  }
   int count = 0;
-  for (const fs::path& entry : list_entries(store.root() / "containers")) {
-    const std::string id = entry.filename();
-    Statement query = store.database().prepare("SELECT 1 FROM containers WHERE id=?");
-    query.bind(id);
-    if (query.step()) continue;
+  for (const fs::path& entry : entries) {
+    if (ids.contains(entry.filename())) continue;
     store.move_to_trash(entry);
+    base::trace("storage", "swept the directory of container " + entry.filename().string());
     ++count;
   }
   return count;
@@ -141,8 +160,9 @@ void sweep_locks(const fs::path& root) {
 int Store::sweep(Sweep how) {
   int count = static_cast<int>(list_entries(root_ / "trash").size());
   count += sweep_staging(*this) + finish_removals(*this);
+  if (how == Sweep::kThorough || is_quickly_compared(*this)) count += sweep_containers(*this);
   if (how == Sweep::kQuick) return count;
-  count += sweep_layers(*this) + sweep_containers(*this) + sweep_volumes(*this);
+  count += sweep_layers(*this) + sweep_volumes(*this);
   count += sweep_partials(root_);
   sweep_locks(root_);
   discard_trash();

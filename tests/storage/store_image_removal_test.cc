@@ -197,6 +197,25 @@ TEST(StoreImageRemoval, LeavesLayersThatAPullHolds) {
   expect_swept(store);
 }
 
+// A layer that depends on those below is there twice: as such and as the copy that an image uses.
+TEST(StoreImageRemoval, TakesTheLayersThatItsOwnAreCopiesOf) {
+  const TempRoot root;
+  Store store(root.store());
+  for (const char key : {'1', '2', '3'}) publish(store, hex(key));
+  for (const char id : {'a', 'b'}) {
+    storage::ImageRow image = make_image(hex(id), {hex(id == 'a' ? '2' : '3')});
+    image.layers = {oci::DiffId::from_hex(hex('1'))};
+    store.add_image(image, oci::Reference::parse(std::string("image") + id),
+                    oci::Digest::from_hex(hex(id)));
+  }
+  EXPECT_EQ(store.remove_image("imagea", kNo).layers, Lines{hex('2')});
+  store.database().execute("UPDATE layers SET created=0");
+  store.sweep(Store::Sweep::kThorough);
+  EXPECT_TRUE(store.has_layer(hex('1')));
+  EXPECT_EQ(store.remove_image("imageb", kNo).layers, (Lines{hex('3'), hex('1')}));
+  EXPECT_TRUE(entries_of(root.store() / "layers").empty());
+}
+
 TEST(StoreImageRemoval, IsRecordedAsEvents) {
   const TempRoot root;
   Store store(root.store());

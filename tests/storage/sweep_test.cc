@@ -114,11 +114,27 @@ TEST(Sweep, TakesDirectoriesWithoutRows) {
   base::make_dirs(store.container_dir(hex('c')));
   base::make_dirs(store.container_dir(hex('d')) / "upper");
   base::make_dirs(store.layer_dir(hex('2')));
-  EXPECT_EQ(store.sweep(kQuick), 0);
+  EXPECT_EQ(store.sweep(kQuick), 1);
+  EXPECT_EQ(entries_of(root.store() / "containers"), Lines{hex('c')});
   EXPECT_EQ(store.sweep(kThorough), 2);
   EXPECT_EQ(entries_of(root.store() / "containers"), Lines{hex('c')});
   EXPECT_EQ(entries_of(root.store() / "layers"), Lines{hex('1')});
   expect_swept(store);
+}
+
+TEST(Sweep, FindsOneDirectoryAmongMany) {
+  const TempRoot root;
+  Store store(root.store());
+  add_image(store, hex('a'), "alpine");
+  for (int i = 100; i < 200; ++i) {
+    const std::string id = std::string(61, '0') + std::to_string(i);
+    store.add_container(make_container(id, id, hex('a')), std::nullopt);
+    base::make_dirs(store.container_dir(id));
+  }
+  EXPECT_EQ(store.sweep(kQuick), 0);
+  base::make_dirs(store.container_dir(hex('d')));
+  EXPECT_EQ(store.sweep(kQuick), 1);
+  EXPECT_EQ(entries_of(root.store() / "containers").size(), 100U);
 }
 
 TEST(Sweep, KeepsTheLayersOfAnInterruptedPullForADay) {
