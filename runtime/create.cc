@@ -51,6 +51,7 @@ struct Design {
 
 Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   check_options(options);
+  check_preserved(options.preserve_fds);
   const CgroupHost cgroup_host = detect_cgroups();
   Design design;
   design.cgroups = plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, cgroup_host);

@@ -110,6 +110,7 @@ class Execution {
 Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci::Process& process,
               const ExecOptions& options) {
   const base::TraceStep step("runtime", "exec");
+  check_preserved(options.preserve_fds);
   const Record record = load_record(state_dir);
   check_state(state_dir, record, options);
   const auto init = base::open_process(record.state.init);

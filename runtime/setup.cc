@@ -37,6 +37,15 @@ std::optional<SeccompProgram> load_filter(const oci::RuntimeSpec& spec, const fs
                            : load_or_compile_seccomp(*spec.linux_.seccomp, cache_dir);
 }
 
+void check_preserved(int count) {
+  if (count < 0) throw base::Error(base::ErrorKind::kInvalid, "preserved descriptors: below 0");
+  for (int fd = 3; fd < 3 + count; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "descriptor " + std::to_string(fd) + " is to be preserved and is not open");
+  }
+}
+
 void write_mappings(const oci::RuntimeSpec& spec, pid_t pid) {
   write_proc(pid, "uid_map", render_map(spec.linux_.uid_mappings));
   write_proc(pid, "gid_map", render_map(spec.linux_.gid_mappings));

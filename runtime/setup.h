@@ -13,6 +13,10 @@ namespace runtime {
 // The spec's filter as the kernel takes it; without a cache directory it is compiled each time.
 std::optional<SeccompProgram> load_filter(const oci::RuntimeSpec& spec, const fs::path& cache_dir);
 
+// Throws kInvalid unless descriptors 3 .. 2+count are open: else one that we open ourselves could
+// take such a number and would be passed on. To be called before anything is opened.
+void check_preserved(int count);
+
 // uid_map and gid_map of a new user namespace; see user_namespaces(7).
 void write_mappings(const oci::RuntimeSpec& spec, pid_t pid);
 

@@ -236,6 +236,11 @@ TEST_F(RunTest, PreservedDescriptorsArePassedOnAndNoOthers) {
       run(make_spec({"sh", "-c", "ls -1 /proc/self/fd | wc -l; head -c 4 <&3"}), options);
   EXPECT_EQ(outcome.output, "5\nroot");  // 0, 1, 2, 3 and the directory itself
   close(4);
+  close(3);
+  options.preserve_fds = 60;
+  EXPECT_NE(error_of([&] { run(make_spec({"true"}), options); }, ErrorKind::kInvalid)
+                .find(" is to be preserved and is not open"),
+            std::string::npos);
 }
 
 TEST_F(RunTest, WorksOnOlderKernelsOverlay) {
