@@ -201,8 +201,6 @@ inline registry::ClientOptions quick_options() {
   registry::ClientOptions options;
   options.docker_config = "/nonexistent/config.json";
   options.first_pause_ms = 1;
-  options.connect_timeout_ms = 2000;
-  options.stall_timeout_s = 1;
   options.longest_retry_after_s = 1;
   return options;
 }

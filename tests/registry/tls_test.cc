@@ -1,6 +1,8 @@
 // TLS, plain HTTP and proxies: where a registry may be spoken to without verified TLS, and where
 // not.
 #include <cstdlib>
+#include <set>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -127,6 +129,22 @@ TEST_F(Tls, NoTokenServerWithoutIt) {
   serve({{"auth", {{"kind", "bearer"}, {"realm", "https://" + fake_.host("tls") + "/token"}}}});
   expect_error("registry.test", ErrorKind::kInvalid, "is refused: a loopback address");
   EXPECT_THAT(fake_.requests("token"), SizeIs(0));
+}
+
+TEST_F(Tls, ManyThreadsShareSessionsSafely) {
+  options_.ca_file = fake_.certificate();
+  Client client(options_);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 4; ++j) {
+        EXPECT_EQ(client.find_digest(oci::Reference::parse("registry.test/a")).str(),
+                  digest_of(image_.manifest));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(fake_.requests("tls"), SizeIs(24));
 }
 
 TEST_F(Tls, TheSchemeThatWorkedIsRemembered) {
