@@ -126,7 +126,8 @@ void PullDisplay::show(const engine::PullProgress& progress) {
 
 void PullDisplay::finish(const engine::PullSummary& summary) {
   State& state = *state_;
-  if (!summary.warning.empty()) print_error(base::printable(summary.warning, summary.warning.size()));
+  if (!summary.warning.empty())
+    print_error(base::printable(summary.warning, summary.warning.size()));
   if (state.output == PullOutput::kQuiet) return;
   if (state.is_terminal) state.redraw();
   const std::string name = oci::Reference::parse(state.reference).familiar();
