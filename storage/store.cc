@@ -41,7 +41,7 @@ std::unique_ptr<Database> open_database(const fs::path& root) {
 
 }  // namespace
 
-Store::Store(fs::path root)
+Store::Store(const fs::path& root)
     : root_(absolute_root(root)),
       database_(base::while_doing("open the store", [this] { return open_database(root_); })) {}
 

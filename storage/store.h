@@ -109,7 +109,7 @@ struct LeaseRequest {
 class Store {
  public:
   // Opens `root`, creating layout and schema on first use; migrates older schemas.
-  explicit Store(fs::path root);
+  explicit Store(const fs::path& root);
   Store(Store&&) noexcept;
   ~Store();
 

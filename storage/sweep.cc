@@ -17,7 +17,7 @@ namespace storage {
 namespace {
 
 // How long what an interrupted pull has fetched is kept for the next attempt.
-constexpr std::int64_t kResumeSeconds = 24 * 60 * 60;
+constexpr std::int64_t kResumeSeconds = std::int64_t{24} * 60 * 60;
 
 int sweep_staging(Store& store) {
   int count = 0;
