@@ -22,6 +22,7 @@ namespace engine {
 namespace {
 
 constexpr int kNameAttempts = 10;
+constexpr int kLockSeconds = 30;  // another command may look at the new directory for a moment
 
 bool fits_platform(const storage::ImageRow& image, const std::string& platform) {
   if (platform.empty()) return true;
@@ -156,7 +157,7 @@ std::string Engine::create(const ContainerOptions& given,
   row.labels = merge_labels(input.image_config, given);
   if (purpose == Purpose::kStart) {
     // First the lock, then the row: a row of --rm with a free lock is a killed command's.
-    prepared.lock = std::move(*state_->directory_of(row.id).try_lock());
+    prepared.lock = state_->lock_stopped(row, kLockSeconds);
   }
   {
     base::TraceStep step("engine", "add the container's row and address");
