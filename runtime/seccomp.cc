@@ -118,6 +118,7 @@ ArgumentTest parse_test(const oci::SyscallArgument& argument, int bits) {
 std::vector<std::vector<ArgumentTest>> parse_tests(
     const std::vector<oci::SyscallArgument>& arguments, int bits) {
   std::vector<ArgumentTest> tests;
+  tests.reserve(arguments.size());
   std::set<std::uint32_t> indexes;
   for (const oci::SyscallArgument& argument : arguments) {
     tests.push_back(parse_test(argument, bits));
@@ -297,6 +298,7 @@ SeccompProgram compile_seccomp(const oci::Seccomp& profile) {
 
   const std::vector<SeccompArchitecture> architectures = parse_architectures(profile.architectures);
   std::vector<Table> tables;
+  tables.reserve(architectures.size());
   for (const auto& architecture : architectures) tables.emplace_back(architecture, default_action);
   for (const oci::SyscallRule& rule : profile.syscalls) {
     const std::uint32_t action = parse_action(rule.action, rule.errno_ret);

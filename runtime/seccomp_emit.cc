@@ -33,12 +33,12 @@ BpfInstruction jump_far(std::size_t distance) {
 BpfInstruction give(std::uint32_t action) { return {.code = BPF_RET | BPF_K, .value = action}; }
 
 std::size_t low_half(std::uint32_t index) {
-  return offsetof(seccomp_data, args) + index * 8 +
+  return offsetof(seccomp_data, args) + std::size_t{index} * 8 +
          (std::endian::native == std::endian::big ? 4 : 0);
 }
 
 std::size_t high_half(std::uint32_t index) {
-  return offsetof(seccomp_data, args) + index * 8 +
+  return offsetof(seccomp_data, args) + std::size_t{index} * 8 +
          (std::endian::native == std::endian::big ? 0 : 4);
 }
 
