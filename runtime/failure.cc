@@ -65,7 +65,8 @@ std::string elf_interpreter(const std::string& head) {
     if (segment.p_offset >= head.size()) return {};
     const std::size_t limit =
         std::min<std::size_t>(segment.p_filesz, head.size() - segment.p_offset);
-    return head.substr(segment.p_offset, limit).c_str();
+    const std::string name = head.substr(segment.p_offset, limit);
+    return name.substr(0, name.find('\0'));
   }
   return {};
 }
