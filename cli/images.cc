@@ -227,13 +227,16 @@ int run_rmi(const Globals& globals, const Words& words) {
       words);
   engine::Engine engine(globals.config);
   using storage::Store;
-  return for_each_argument(arguments, [&](const std::string& name) {
+  const int code = for_each_argument(arguments, [&](const std::string& name) {
     const auto result =
         engine.store().remove_image(name, force ? Store::Force::kYes : Store::Force::kNo);
     for (const std::string& untagged : result.names) print("Untagged: " + untagged + "\n");
     if (result.deleted) print("Deleted: " + result.deleted->str() + "\n");
     for (const std::string& layer : result.layers) print("Deleted: sha256:" + layer + "\n");
   });
+  engine.store().sweep(Store::Sweep::kThorough);
+  engine.store().discard_trash();
+  return code;
 }
 
 int run_tag(const Globals& globals, const Words& words) {

@@ -53,7 +53,7 @@ engine::PullResult pull(const Arguments& arguments, cli::EventWriter& events) {
   options.client.insecure_registries = arguments.insecure_registries;
   options.parallel = arguments.parallel;
   storage::Store store(arguments.root);
-  store.sweep(storage::Store::Sweep::kQuick);
+  store.sweep(storage::Store::Sweep::kThorough);
   const engine::PullResult result = engine::pull(
       store, reference, options, [&](const engine::PullEvent& event) { events.send(event); });
   store.discard_trash();
