@@ -130,7 +130,7 @@ class IgnoredLeaks {
 
 // The filter that libseccomp makes of the profile when it is used as runc uses it.
 std::vector<BpfInstruction> reference(const oci::Seccomp& profile) {
-  const IgnoredLeaks ignored;
+  [[maybe_unused]] const IgnoredLeaks ignored;
   const std::uint32_t standard = action_of(profile.default_action, profile.default_errno_ret);
   scmp_filter_ctx context = seccomp_init(standard);
   for (const std::string& name : profile.architectures) {
