@@ -145,7 +145,7 @@ void add_filter(Plan& plan, const SeccompProgram& filter) {
 
 void plan_streams(const oci::Process& process, int preserve_fds, Plan& plan) {
   add(plan, StepKind::kStdio).uid = process.user.uid;
-  add(plan, StepKind::kCloseFds).number = static_cast<std::uint64_t>(3 + preserve_fds);
+  add(plan, StepKind::kCloseFds).number = 3 + static_cast<std::uint64_t>(preserve_fds);
 }
 
 void plan_user(const oci::Process& process, const ProcessContext& context, Plan& plan) {
