@@ -106,14 +106,15 @@ LogWriter make_log(const storage::Store& store, const StartedContainer& containe
 
 class Monitor {
  public:
-  Monitor(Config config, Job job, base::UniqueFd control)
+  Monitor(Config config, Job job, base::UniqueFd control, std::optional<storage::Store> store)
       : config_(std::move(config)),
         job_(std::move(job)),
         directory_(config_.state, job_.id),
-        starter_(std::make_unique<MonitorClient>(std::move(control))) {}
+        starter_(std::make_unique<MonitorClient>(std::move(control))),
+        store_(std::move(store)) {}
 
   int run() {
-    store_.emplace(config_.root);
+    if (!store_) store_.emplace(config_.root);
     if ((job_.flags & kJobTrace) != 0) {
       base::set_trace_sink([this](const base::TraceEvent& event) {
         if (starter_) starter_->send(FrameType::kTrace, render_trace(event));
@@ -246,10 +247,12 @@ int run_monitor(int argc, char** argv) {
   if (chdir("/") != 0) return 1;
   umask(022);
   const Config config = parse_config(argc, argv);
-  std::optional<Job> job = receive_job(control.get());
-  if (!job) return 0;
   try {
-    return Monitor(config, std::move(*job), std::move(control)).run();
+    // While the command that started us still writes its row.
+    std::optional<storage::Store> store(config.root);
+    std::optional<Job> job = receive_job(control.get());
+    if (!job) return 0;
+    return Monitor(config, std::move(*job), std::move(control), std::move(store)).run();
   } catch (const std::exception&) {
     return 1;  // the lock goes with us, and the next command sweeps what is left
   }
