@@ -156,7 +156,7 @@ std::pair<const Command*, std::size_t> find_command(const Words& words) {
 [[noreturn]] void throw_unknown_command(const Words& words) {
   std::vector<std::string> known;
   for (const Command& command : kCommands) known.emplace_back(command.name);
-  const std::string first = words[0];
+  const std::string& first = words[0];
   const bool is_family =
       first == "container" || first == "image" || first == "bundle" || first == "system";
   const std::string shown = is_family && words.size() > 1 ? first + " " + words[1] : first;
