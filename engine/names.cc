@@ -45,7 +45,8 @@ std::string plan_name(std::uint64_t number, int attempt) {
   name += '_';
   name += kNouns[(number / kAdjectives.size()) % kNouns.size()];
   if (attempt > 0)
-    name += std::to_string((number >> 32U) % 10 + 10U * static_cast<unsigned>(attempt - 1));
+    name += std::to_string((number >> 32U) % 10 +
+                           std::uint64_t{10} * static_cast<unsigned>(attempt - 1));
   return name;
 }
 

@@ -87,6 +87,26 @@ void make_link(Netlink& route, const BridgeConfig& config) {
   for (const Setting& setting : bridge_settings(config)) apply_setting(setting);
 }
 
+// Creates the pair and returns the host's end. A container that starts again at once may meet its
+// own last pair, which the kernel takes away only after the namespace: further digits of the id
+// then name the new one.
+std::string make_pair(Netlink& route, const BridgeConfig& config, const Endpoint& endpoint,
+                      int netns_fd) {
+  const int bridge_index = load_link_index(route, config.bridge);
+  Endpoint named = endpoint;
+  for (;;) {
+    const std::string name = host_link_name(named);
+    const std::vector<Step> steps = veth_steps(config, named, bridge_index, netns_fd);
+    const auto refusal = route.try_apply(steps);
+    if (!refusal) return name;
+    const std::size_t digits = name.size() - 2;
+    if (refusal->error != EEXIST || named.container_id.size() < 2 * digits) {
+      throw_refusal(steps, *refusal);
+    }
+    named.container_id.erase(0, digits);
+  }
+}
+
 }  // namespace
 
 void ensure_bridge(const BridgeConfig& config) {
@@ -108,13 +128,12 @@ void ensure_bridge(const BridgeConfig& config) {
 void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd) {
   const base::TraceStep trace("network", "connect " + endpoint.container_id);
   Netlink route(Netlink::Bus::kRoute);
-  const int bridge_index = load_link_index(route, config.bridge);
-  route.apply(veth_steps(config, endpoint, bridge_index, netns_fd));
+  const std::string host_link = make_pair(route, config, endpoint, netns_fd);
   const InsideNetwork inside(netns_fd);
   apply_setting(container_setting(endpoint));
   Netlink far(Netlink::Bus::kRoute);
   far.apply(container_steps(config, endpoint, load_link_index(far, endpoint.interface_name)));
-  settle_carrier(route, host_link_name(endpoint));  // `route` has stayed on the host's side
+  settle_carrier(route, host_link);  // `route` has stayed on the host's side
   settle_carrier(route, config.bridge);
 }
 

@@ -172,7 +172,8 @@ def test_changes_stay_in_the_container(engine, busybox):
 
 def test_a_stopped_container_starts_again_with_its_files(engine, busybox):
     engine.run("run", "--name", "again", busybox, "sh", "-c", "echo x >> /log; cat /log")
-    assert engine.out("start", "-a", "again") == "x\nx"
+    for times in range(2, 8):  # at once: the last network namespace may not be gone yet
+        assert engine.out("start", "-a", "again") == "\n".join(["x"] * times)
 
 
 def test_sigint_and_sigterm_are_forwarded(engine, busybox):

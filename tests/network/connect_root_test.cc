@@ -87,13 +87,15 @@ TEST_F(Connect, ThePairDiesWithItsNamespace) {
   EXPECT_EQ(link_index("ve00000001000"), 0);
 }
 
-TEST_F(Connect, SameElevenDigitsAreAConflict) {
+// A container that starts again at once may find the name of its own last pair still taken.
+TEST_F(Connect, TakenDigitsOfTheIdLeaveOthers) {
   const Machine first = start(1);
+  const std::string next = "ve" + first.endpoint.container_id.substr(11, 11);
+  ASSERT_NE(link_index("ve00000001000"), 0);
+  ASSERT_EQ(link_index(next), 0);
   const UniqueFd other = new_network();
-  const base::Error error = error_of(first.endpoint, other.get());
-  EXPECT_EQ(error.kind(), ErrorKind::kConflict);
-  EXPECT_THAT(error.what(), HasSubstr("create veth ve00000001000 with peer eth0"));
-  EXPECT_THAT(error.what(), HasSubstr("File exists"));
+  network::connect(config_, first.endpoint, other.get());
+  EXPECT_NE(link_index(next), 0);
 }
 
 TEST_F(Connect, ATakenNameInTheContainerLeavesNoLink) {
