@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Benchmark: sampan beside whichever of docker, podman, containerd, runc and crun are installed.
 
     bench/bench.py [--runs N] [--pulls N] [--only start,exec,ps,runtime,pull] [--peers docker,podman,containerd]
