@@ -10,11 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
-#include "engine/signal_watch.h"
-#include "engine/terminal.h"
 
 namespace engine {
 namespace {
@@ -36,6 +35,12 @@ void set_size(int console) {
   ioctl(console, TIOCSWINSZ, &window);
 }
 
+std::int64_t monotonic_milliseconds() {
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1000 + time.tv_nsec / 1'000'000;
+}
+
 int reap(int pidfd) {
   siginfo_t info = {};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED) != 0) {
@@ -46,7 +51,10 @@ int reap(int pidfd) {
 
 }  // namespace
 
-ExecStreams::ExecStreams(const ExecRequest& request) : request_(request) {
+ExecStreams::ExecStreams(const ExecRequest& request)
+    : request_(request),
+      detach_(request.tty ? parse_detach_keys(request.detach_keys) : std::string()),
+      reading_(request.interactive) {
   if (request.detach || request.tty) return;
   const auto make = [](Pipe& pipe) {
     int ends[2] = {-1, -1};
@@ -91,81 +99,87 @@ void ExecStreams::flush_stdin() {
   }
 }
 
+// False once the process has ended.
+bool ExecStreams::carry(const runtime::Executed& process, SignalWatch& signals) {
+  if (!reading_ && typed_.empty()) in_.write.reset();
+  const bool typing = !typed_.empty();
+  const bool reading = reading_ && typed_.size() < kTypedLimit;
+  const auto out_events = static_cast<short>(typing && request_.tty ? POLLIN | POLLOUT : POLLIN);
+  std::array<pollfd, 6> items = {{
+      {.fd = process.pidfd.get(), .events = POLLIN, .revents = 0},
+      {.fd = out_.read.get(), .events = out_events, .revents = 0},
+      {.fd = err_.read.get(), .events = POLLIN, .revents = 0},
+      {.fd = typing && !request_.tty ? in_.write.get() : -1, .events = POLLOUT, .revents = 0},
+      {.fd = reading ? STDIN_FILENO : -1, .events = POLLIN, .revents = 0},
+      {.fd = signals.fd(), .events = POLLIN, .revents = 0},
+  }};
+  if (poll(items.data(), items.size(), -1) < 0) {
+    if (errno == EINTR) return true;
+    base::throw_errno("poll");
+  }
+  if ((items[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) copy_output(out_.read, STDOUT_FILENO);
+  if (items[2].revents != 0) copy_output(err_.read, STDERR_FILENO);
+  if (items[4].revents != 0) read_stdin();
+  flush_stdin();
+  take_signals(signals);
+  return items[0].revents == 0;
+}
+
+void ExecStreams::read_stdin() {
+  std::array<char, 32768> buffer;
+  const ssize_t count = read(STDIN_FILENO, buffer.data(), buffer.size());
+  if (count > 0) {
+    typed_ += detach_.filter({buffer.data(), static_cast<std::size_t>(count)}, detached_);
+  } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
+    reading_ = false;
+  }
+}
+
+void ExecStreams::take_signals(SignalWatch& signals) {
+  while (const int signal = signals.next()) {
+    if (signal == SIGWINCH) {
+      set_size(out_.read.get());
+    } else {
+      if (terminal_) terminal_->restore();
+      die_of(signal);
+    }
+  }
+}
+
+void ExecStreams::drain_output() {
+  const std::int64_t end = monotonic_milliseconds() + kDrainMilliseconds;
+  while (out_.read || err_.read) {
+    if (out_.read && copy_output(out_.read, STDOUT_FILENO)) continue;
+    if (err_.read && copy_output(err_.read, STDERR_FILENO)) continue;
+    const std::int64_t left = end - monotonic_milliseconds();
+    if (left <= 0 || request_.tty || (!out_.read && !err_.read)) return;
+    std::array<pollfd, 2> items = {{{.fd = out_.read.get(), .events = POLLIN, .revents = 0},
+                                    {.fd = err_.read.get(), .events = POLLIN, .revents = 0}}};
+    poll(items.data(), items.size(), static_cast<int>(left));
+  }
+}
+
 std::optional<int> ExecStreams::run(runtime::Executed& process) {
   SignalWatch signals(request_.tty ? SignalWatch::Purpose::kTerminal : SignalWatch::Purpose::kNone);
-  std::optional<RawTerminal> terminal;
   if (request_.tty) {
     out_.read = std::move(process.console);
     set_size(out_.read.get());
-    if (request_.interactive) terminal.emplace();
+    if (request_.interactive) terminal_.emplace();
   }
+  for (const base::UniqueFd* fd : {&in_.write, &out_.read, &err_.read}) make_nonblocking(fd->get());
+  // A process that does not want our input is its own business, not the end of ours.
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
   struct sigaction before = {};
   if (request_.interactive) sigaction(SIGPIPE, &ignore, &before);
-  for (const base::UniqueFd* fd : {&in_.write, &out_.read, &err_.read}) make_nonblocking(fd->get());
-
-  DetachWatch detach(request_.tty ? parse_detach_keys(request_.detach_keys) : std::string());
-  bool reading = request_.interactive;
-  for (bool ended = false; !ended;) {
-    if (!reading && typed_.empty()) in_.write.reset();
-    const bool typing = !typed_.empty();
-    const int typed_to = typing && !request_.tty ? in_.write.get() : -1;
-    const auto out_events = static_cast<short>(typing && request_.tty ? POLLIN | POLLOUT : POLLIN);
-    std::array<pollfd, 6> items = {{
-        {.fd = process.pidfd.get(), .events = POLLIN, .revents = 0},
-        {.fd = out_.read.get(), .events = out_events, .revents = 0},
-        {.fd = err_.read.get(), .events = POLLIN, .revents = 0},
-        {.fd = typed_to, .events = POLLOUT, .revents = 0},
-        {.fd = reading && typed_.size() < kTypedLimit ? STDIN_FILENO : -1,
-         .events = POLLIN,
-         .revents = 0},
-        {.fd = signals.fd(), .events = POLLIN, .revents = 0},
-    }};
-    if (poll(items.data(), items.size(), -1) < 0 && errno != EINTR) base::throw_errno("poll");
-    if ((items[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
-      copy_output(out_.read, STDOUT_FILENO);
-    if (items[2].revents != 0) copy_output(err_.read, STDERR_FILENO);
-    if (items[4].revents != 0) {
-      std::array<char, 32768> buffer;
-      const ssize_t count = read(STDIN_FILENO, buffer.data(), buffer.size());
-      bool detached = false;
-      if (count > 0) {
-        typed_ += detach.filter({buffer.data(), static_cast<std::size_t>(count)}, detached);
-      } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
-        reading = false;
-      }
-      if (detached) return std::nullopt;
-    }
-    flush_stdin();
-    while (const int signal = signals.next()) {
-      if (signal == SIGWINCH) {
-        set_size(out_.read.get());
-      } else {
-        if (terminal) terminal->restore();
-        die_of(signal);
-      }
-    }
-    ended = items[0].revents != 0;
+  base::Cleanup restore([&] {
+    if (request_.interactive) sigaction(SIGPIPE, &before, nullptr);
+  });
+  while (carry(process, signals)) {
+    if (detached_) return std::nullopt;
   }
   const int code = reap(process.pidfd.get());
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto milliseconds = [&] {
-    timespec time = {};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (time.tv_sec - now.tv_sec) * 1000 + (time.tv_nsec - now.tv_nsec) / 1'000'000;
-  };
-  while (out_.read || err_.read) {
-    if (out_.read && copy_output(out_.read, STDOUT_FILENO)) continue;
-    if (err_.read && copy_output(err_.read, STDERR_FILENO)) continue;
-    const auto left = kDrainMilliseconds - milliseconds();
-    if (left <= 0 || request_.tty) break;
-    std::array<pollfd, 2> items = {{{.fd = out_.read.get(), .events = POLLIN, .revents = 0},
-                                    {.fd = err_.read.get(), .events = POLLIN, .revents = 0}}};
-    if (out_.read || err_.read) poll(items.data(), 2, static_cast<int>(left));
-  }
-  if (request_.interactive) sigaction(SIGPIPE, &before, nullptr);
+  drain_output();
   return code;
 }
 

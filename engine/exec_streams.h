@@ -1,8 +1,13 @@
 // ExecStreams: pipes or a terminal between this command and a further process in a container.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "base/unique_fd.h"
 #include "engine/engine.h"
+#include "engine/signal_watch.h"
+#include "engine/terminal.h"
 #include "runtime/container.h"
 
 namespace engine {
@@ -25,11 +30,19 @@ class ExecStreams {
     base::UniqueFd read, write;
   };
   bool copy_output(base::UniqueFd& from, int to);  // false: nothing more for now
+  bool carry(const runtime::Executed& process, SignalWatch& signals);
+  void read_stdin();
   void flush_stdin();
+  void take_signals(SignalWatch& signals);
+  void drain_output();
 
   const ExecRequest& request_;
   Pipe in_, out_, err_;
   std::string typed_;  // not yet taken by the process
+  DetachWatch detach_;
+  std::optional<RawTerminal> terminal_;
+  bool reading_;
+  bool detached_ = false;
 };
 
 }  // namespace engine

@@ -20,7 +20,6 @@ namespace engine {
 namespace {
 
 constexpr std::size_t kChunk = 65536;
-constexpr std::size_t kMaxClients = 64;
 constexpr base::Nanoseconds kSecond = 1'000'000'000;
 constexpr base::Nanoseconds kIdleAfter = kSecond;
 // After the first process has gone, so has its PID namespace: only a descriptor that was passed out
@@ -88,14 +87,6 @@ void MonitorLoop::watch(Source& source, int fd, std::uint32_t events) {
                 "epoll_ctl");
   }
   source = {fd, events};
-}
-
-MonitorClient& MonitorLoop::add_client(std::unique_ptr<MonitorClient> client, StdinOnce once) {
-  make_nonblocking(client->fd());
-  clients_.push_back(std::move(client));
-  client_sources_.emplace_back(clients_.back().get(), Source{});
-  if (once == StdinOnce::kYes) stdin_owner_ = clients_.back().get();
-  return *clients_.back();
 }
 
 void MonitorLoop::update_interest() {
@@ -241,74 +232,6 @@ void MonitorLoop::close_stdin() {
   container_.in.reset();
 }
 
-void MonitorLoop::accept_client() {
-  base::UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket || clients_.size() >= kMaxClients) return;
-  ucred peer = {};
-  socklen_t size = sizeof peer;
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
-  if (peer.uid != 0 && peer.uid != geteuid()) return;
-  add_client(std::make_unique<MonitorClient>(std::move(socket)), StdinOnce::kNo);
-}
-
-void MonitorLoop::serve(MonitorClient& client) {
-  client.receive();
-  FrameReader::Frame frame{};
-  try {
-    while (client.next(frame)) handle(client, frame);
-  } catch (const base::Error& error) {
-    client.send(FrameType::kError, render_error(error));
-    client.close();
-  }
-}
-
-void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame) {
-  switch (frame.type) {
-    case FrameType::kHello:
-      if (!frame.payload.empty()) client.set_flags(static_cast<std::uint8_t>(frame.payload[0]));
-      break;
-    case FrameType::kStdin:
-      if (!container_.in && !container_.options.tty) {
-        client.send(FrameType::kStdinTaken, render_number(frame.payload.size(), 4));
-        break;
-      }
-      if (stdin_pending_.size() + frame.payload.size() > 4 * kStdinWindow) {
-        throw base::Error(base::ErrorKind::kInvalid, "attach: standard input beyond its window");
-      }
-      stdin_pending_ += frame.payload;
-      stdin_debts_.emplace_back(&client, frame.payload.size());
-      write_stdin();
-      break;
-    case FrameType::kStdinClosed:
-      if (&client == stdin_owner_ && !container_.options.tty) close_stdin();
-      break;
-    case FrameType::kResize:
-      resize(frame.payload);
-      break;
-    case FrameType::kSignal:
-      if (!frame.payload.empty()) {
-        base::send_signal(container_.process.pidfd.get(),
-                          static_cast<unsigned char>(frame.payload[0]));
-      }
-      break;
-    case FrameType::kPause:
-    case FrameType::kUnpause:
-      hooks_.set_paused(frame.type == FrameType::kPause);
-      client.send(FrameType::kDone, {});
-      break;
-    default:
-      break;
-  }
-}
-
-void MonitorLoop::resize(std::string_view payload) {
-  if (payload.size() != 4 || !container_.options.tty || !container_.out) return;
-  winsize size = {};
-  size.ws_row = static_cast<unsigned short>(parse_number(payload.substr(0, 2)));
-  size.ws_col = static_cast<unsigned short>(parse_number(payload.substr(2, 2)));
-  ioctl(container_.out.get(), TIOCSWINSZ, &size);  // the kernel tells the foreground group
-}
-
 // Asked to end: the container is asked, and killed when it does not obey.
 void MonitorLoop::handle_termination() {
   signalfd_siginfo info = {};
@@ -319,36 +242,12 @@ void MonitorLoop::handle_termination() {
   if (seconds >= 0 && kill_at_ == 0) kill_at_ = monotonic() + seconds * kSecond + 1;
 }
 
-void MonitorLoop::forget_closed_clients() {
-  for (const auto& client : clients_) {
-    if (client->is_open()) continue;
-    for (auto& [debtor, debt] : stdin_debts_) {
-      if (debtor == client.get()) debtor = nullptr;
-    }
-    if (client.get() == stdin_owner_) {  // killed: what it would have typed will never come
-      stdin_owner_ = nullptr;
-      if (!container_.options.tty) close_stdin();
-    }
-  }
-  const auto closed = [](const MonitorClient& client) { return !client.is_open(); };
-  std::erase_if(client_sources_, [&](const auto& item) { return closed(*item.first); });
-  std::erase_if(clients_, [&](const auto& client) { return closed(*client); });
-}
-
 int MonitorLoop::reap() {
   siginfo_t info = {};
   while (waitid(P_PIDFD, static_cast<id_t>(container_.process.pidfd.get()), &info, WEXITED) != 0) {
     if (errno != EINTR) base::throw_errno("waitid");
   }
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-}
-
-void MonitorLoop::send_to_all(FrameType type, std::string_view payload) {
-  for (const auto& client : clients_) client->send(type, payload);
-}
-
-void MonitorLoop::flush_clients() {
-  for (const auto& client : clients_) client->flush_blocking();
 }
 
 }  // namespace engine
