@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,6 +22,9 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 using base::UniqueFd;
+
+// How long a child may take to the next word after what its parent did has failed.
+constexpr int kHearOutMilliseconds = 1000;
 
 void check_options(const CreateOptions& options) {
   const std::string& id = options.id;
@@ -151,12 +155,29 @@ class Creation {
     try {
       set_up_from_outside();
     } catch (const Error&) {
-      // A child that is gone makes everything about it fail: its own words come first.
-      if (!base::has_exited(child_->pidfd.get())) throw;
-      hear_until_ready();
+      hear_out();
       throw;
     }
     hear_until_ready();
+  }
+
+  // A child that fails makes what we do about it fail as well, some of it while it is still on its
+  // way out (its namespaces go before it counts as ended): its own words come first. A child that
+  // is well gets to a point where it waits for us.
+  void hear_out() {
+    pollfd item = {.fd = child_->control.get(), .events = POLLIN, .revents = 0};
+    while (poll(&item, 1, kHearOutMilliseconds) > 0) {
+      auto heard = hear(child_->control.get());
+      if (!heard) throw_unexpected_end();
+      if (heard->report.kind == ReportKind::kFailed) throw_step_failure(heard->report);
+      if (heard->report.kind == ReportKind::kReady || heard->report.kind == ReportKind::kSync) {
+        return;
+      }
+    }
+  }
+
+  [[noreturn]] void throw_step_failure(const Report& report) const {
+    throw step_failure(report, design_.plan.steps.at(report.step));
   }
 
   void set_up_from_outside() {
@@ -189,7 +210,7 @@ class Creation {
           synchronise(static_cast<SyncPoint>(heard->report.error));
           break;
         case ReportKind::kFailed:
-          throw step_failure(heard->report, design_.plan.steps.at(heard->report.step));
+          throw_step_failure(heard->report);
         case ReportKind::kProcess:
           break;
       }

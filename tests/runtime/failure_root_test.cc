@@ -58,6 +58,34 @@ TEST_F(FailureTest, AFailedStepSaysStepThingAndCause) {
   EXPECT_FALSE(fs::exists(state_dir("one")));
 }
 
+// The parent works on the child's namespaces while the child fails: whatever of it fails too, and
+// whenever, what is told is why the child did.
+TEST_F(FailureTest, TheChildsOwnReasonIsToldNotItsEcho) {
+  oci::RuntimeSpec spec = make_spec({"true"});
+  for (int i = 0; i < 200; ++i) {
+    CreateOptions options = make_options();
+    options.overlay->lower.push_back(home_ / "missing");
+    options.configure_network = [&](pid_t pid, int) {
+      while (access(("/proc/" + std::to_string(pid) + "/ns/net").c_str(), F_OK) == 0) {
+      }
+      throw base::Error(ErrorKind::kNotFound, "echo");
+    };
+    const std::string text = error_of([&] { run(spec, options); });
+    ASSERT_NE(text.find("mount overlay on / ("), std::string::npos) << i << ": " << text;
+  }
+}
+
+// With a child that is well it is the other way round.
+TEST_F(FailureTest, AFailedNetworkIsToldWhileTheChildIsWell) {
+  CreateOptions options = make_options();
+  options.configure_network = [&](pid_t, int) {
+    throw base::Error(ErrorKind::kConflict, "port 80 is taken");
+  };
+  EXPECT_EQ(error_of([&] { run(make_spec({"true"}), options); }, ErrorKind::kConflict),
+            "port 80 is taken");
+  EXPECT_FALSE(fs::exists(state_dir("one")));
+}
+
 TEST_F(FailureTest, TooManyArgumentsIsNotRunnable) {
   std::vector<std::string> args = {"true"};
   for (int i = 0; i < 40; ++i) args.emplace_back(120'000, 'x');
