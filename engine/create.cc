@@ -8,6 +8,7 @@
 #include "engine/bundle.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/host_facts.h"
 #include "engine/log_writer.h"
 #include "engine/mount_plan.h"
 #include "engine/names.h"
@@ -142,6 +143,12 @@ std::string Engine::create(const ContainerOptions& given,
   BundleInput& input = prepared.input;
   warn_of_platform(input.image_config, given, on_progress);
   check_options(given, input.image_config);
+  load_seccomp_files(input.options.security_opt);
+  if (on_progress) {
+    for (const std::string& warning : warn_of_security(given.security_opt)) {
+      on_progress({.kind = "warning", .layer = {}, .text = warning});
+    }
+  }
   // Its program loads while this one writes the row.
   if (purpose == Purpose::kStart) prepared.monitor.emplace(state_->config);
   name_volumes(input.options, input.image_config.volumes);

@@ -4,6 +4,7 @@
 #include "engine/bundle.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/host_facts.h"
 #include "engine/mount_plan.h"
 #include "engine/spec.h"
 #include "engine/volumes.h"
@@ -60,6 +61,7 @@ std::string Engine::explain(const ContainerOptions& options) {
                     .image_config = oci::parse_image_config(image->config),
                     .network = {}};
   input.row.name = options.name.empty() ? "<made up>" : options.name;
+  load_seccomp_files(input.options.security_opt);
   name_volumes(input.options, input.image_config.volumes);
   input.bind_source =
       BindSource::kOnlyNamed;  // a missing one is made by a real start, and only by that

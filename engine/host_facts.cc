@@ -9,11 +9,15 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/security_plan.h"
+#include "oci/json.h"
 #include "runtime/defaults.h"
 
 namespace engine {
@@ -39,6 +43,7 @@ constexpr std::array<NamedLimit, 16> kLimits = {{{"RLIMIT_AS", RLIMIT_AS},
                                                  {"RLIMIT_RTTIME", RLIMIT_RTTIME},
                                                  {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
                                                  {"RLIMIT_STACK", RLIMIT_STACK}}};
+constexpr std::size_t kMaxProfile = 4U << 20U;
 constexpr unsigned kCapSysResource = 24;  // linux/capability.h
 
 // Effective capabilities as a bit set, from /proc/self/status (proc(5)).
@@ -126,6 +131,29 @@ std::vector<HostDevice> read_devices(const ContainerOptions& options) {
   return devices;
 }
 
+bool has_apparmor() {
+  const auto enabled = base::find_file("/sys/module/apparmor/parameters/enabled", 16);
+  return enabled && enabled->starts_with('Y');
+}
+
+bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
+
+// Confinement that was asked for is given or refused. docker forgets the profile's name where the
+// kernel has no AppArmor, and runs the container without it.
+void check_modules(const SecurityOptions& security) {
+  if (!security.apparmor.empty() && security.apparmor != "unconfined" && !has_apparmor()) {
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "apply apparmor profile \"" + security.apparmor +
+                          "\": AppArmor is not enabled on this host");
+  }
+  if (security.labels.empty() || !has_selinux()) return;
+  for (const std::string& label : security.labels) {
+    if (label == "disable") continue;
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "apply label \"" + label + "\": setting SELinux labels is not supported");
+  }
+}
+
 }  // namespace
 
 HostFacts gather_host_facts(const ContainerOptions& options) {
@@ -136,13 +164,33 @@ HostFacts gather_host_facts(const ContainerOptions& options) {
   struct utsname name = {};
   uname(&name);
   facts.hostname = name.nodename;
-  const SecurityOptions security = parse_security_options(options.security_opt);
-  if (security.seccomp == SecurityOptions::SeccompMode::kFile) {
-    facts.seccomp_profile = base::while_doing("opening seccomp profile", [&] {
-      return base::read_file(security.seccomp_file, 4U << 20U);
+  check_modules(parse_security_options(options.security_opt));
+  return facts;
+}
+
+void load_seccomp_files(std::vector<std::string>& security_options) {
+  for (std::string& option : security_options) {
+    const SecurityOptions parsed = parse_security_options({option});
+    if (parsed.seccomp != SecurityOptions::SeccompMode::kFile) continue;
+    const std::string& name = parsed.seccomp_profile;
+    if (name.starts_with('{')) continue;
+    base::while_doing("opening seccomp profile (" + name + ") failed", [&] {
+      const std::string content = base::read_file(name, kMaxProfile);
+      runtime::parse_seccomp_profile(content, {});
+      option = "seccomp=" + oci::parse_json(content).dump();
     });
   }
-  return facts;
+}
+
+std::vector<std::string> warn_of_security(const std::vector<std::string>& security_options) {
+  std::vector<std::string> warnings;
+  if (has_selinux()) return warnings;
+  for (const std::string& label : parse_security_options(security_options).labels) {
+    if (label == "disable") continue;
+    warnings.push_back("--security-opt label=" + label +
+                       " has no effect: SELinux is not enabled on this host");
+  }
+  return warnings;
 }
 
 std::string read_host_resolv_conf() {

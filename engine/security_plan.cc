@@ -35,10 +35,26 @@ std::vector<std::string> normalize(const std::vector<std::string>& names,
   return result;
 }
 
-bool parse_switch(std::string_view value, const std::string& whole) {
-  if (value.empty() || value == "true" || value == "1") return true;
-  if (value == "false" || value == "0") return false;
-  refuse("invalid --security-opt: \"" + whole + "\"");
+// The number is docker's: its daemon's second look, which users find when they search for it.
+[[noreturn]] void refuse_option(const std::string& option) {
+  refuse("invalid --security-opt 2: \"" + option + "\"");
+}
+
+// The words of Go's strconv.ParseBool.
+bool parse_switch(const std::string& value, const std::string& option) {
+  static const std::vector<std::string> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
+  static const std::vector<std::string> kFalse = {"0", "f", "F", "FALSE", "false", "False"};
+  if (contains(kTrue, value)) return true;
+  if (contains(kFalse, value)) return false;
+  refuse_option(option);
+}
+
+void apply_seccomp(const std::string& value, SecurityOptions& result) {
+  using Mode = SecurityOptions::SeccompMode;
+  result.seccomp = value == "unconfined"                      ? Mode::kUnconfined
+                   : value == "builtin" || value == "default" ? Mode::kDefault
+                                                              : Mode::kFile;
+  result.seccomp_profile = result.seccomp == Mode::kFile ? value : "";
 }
 
 }  // namespace
@@ -46,24 +62,28 @@ bool parse_switch(std::string_view value, const std::string& whole) {
 SecurityOptions parse_security_options(const std::vector<std::string>& options) {
   SecurityOptions result;
   for (const std::string& option : options) {
-    const std::size_t split = option.find_first_of("=:");
+    if (option == "no-new-privileges") {
+      result.no_new_privileges = true;
+      continue;
+    }
+    // A colon only where there is no equals sign: as docker, which has kept its old spelling.
+    std::size_t split = option.find('=');
+    if (split == std::string::npos) split = option.find(':');
+    if (split == std::string::npos) refuse("Invalid --security-opt: \"" + option + "\"");
     const std::string key = option.substr(0, split);
-    const std::string value = split == std::string::npos ? "" : option.substr(split + 1);
+    const std::string value = option.substr(split + 1);
     if (key == "no-new-privileges") {
       result.no_new_privileges = parse_switch(value, option);
-    } else if (key == "seccomp" && value == "unconfined") {
-      result.seccomp = SecurityOptions::SeccompMode::kUnconfined;
-    } else if (key == "seccomp" && (value == "builtin" || value == "default")) {
-      result.seccomp = SecurityOptions::SeccompMode::kDefault;
     } else if (key == "seccomp" && !value.empty()) {
-      result.seccomp = SecurityOptions::SeccompMode::kFile;
-      result.seccomp_file = value;
+      apply_seccomp(value, result);
     } else if (key == "systempaths" && value == "unconfined") {
       result.system_paths_unconfined = true;
-    } else if ((key == "apparmor" || key == "label") && !value.empty()) {
-      result.ignored.push_back(option);
+    } else if (key == "apparmor") {
+      result.apparmor = value;
+    } else if (key == "label") {
+      result.labels.push_back(value);
     } else {
-      refuse("invalid --security-opt: \"" + option + "\"");
+      refuse_option(option);
     }
   }
   return result;

@@ -12,14 +12,15 @@ namespace engine {
 
 struct SecurityOptions {  // --security-opt, decoded
   enum class SeccompMode { kDefault, kUnconfined, kFile } seccomp = SeccompMode::kDefault;
-  std::string seccomp_file;
+  // Its content; what a user typed is its path, which load_seccomp_files() replaces.
+  std::string seccomp_profile;
   bool no_new_privileges = false;
   bool system_paths_unconfined = false;
-  std::vector<std::string>
-      ignored;  // apparmor=… and label=…: no such module here; told, not obeyed
+  std::string apparmor;             // empty: not said; "unconfined"
+  std::vector<std::string> labels;  // "type:x", "disable"
 };
 
-// Throws kInvalid for an option that docker does not know either.
+// Throws kInvalid for an option that docker does not know either, in its words.
 SecurityOptions parse_security_options(const std::vector<std::string>& options);
 
 // docker's rules: 14 by default; `drop` then `add`, ALL in either; privileged: every one of `all`.

@@ -17,7 +17,7 @@ std::optional<oci::Seccomp> plan_seccomp(const SpecInput& input, const SecurityO
     case SecurityOptions::SeccompMode::kUnconfined:
       return std::nullopt;
     case SecurityOptions::SeccompMode::kFile:
-      return runtime::parse_seccomp_profile(input.host.seccomp_profile, set);
+      return runtime::parse_seccomp_profile(security.seccomp_profile, set);
     case SecurityOptions::SeccompMode::kDefault:
       break;
   }
@@ -49,6 +49,7 @@ oci::Process plan_process(const SpecInput& input, const SecurityOptions& securit
   process.capabilities = make_capability_sets(capabilities, user.uid);
   process.rlimits = plan_rlimits(options.ulimits, input.host.limits);
   process.no_new_privileges = security.no_new_privileges;
+  if (security.apparmor != "unconfined") process.apparmor_profile = security.apparmor;
   process.oom_score_adj = options.oom_score_adj.value_or(0);
   return process;
 }

@@ -19,7 +19,6 @@ struct HostFacts {
   HardLimits limits;
   std::vector<HostDevice> devices;  // of --device; of the whole host where privileged
   std::string hostname;             // of the host: --network host shows it
-  std::string seccomp_profile;      // content of --security-opt seccomp=FILE
 };
 
 struct SpecInput {

@@ -66,15 +66,34 @@ TEST(SecurityOptions, AreDecoded) {
   EXPECT_EQ(parse_security_options({}).seccomp, Mode::kDefault);
   EXPECT_EQ(parse_security_options({"seccomp=unconfined"}).seccomp, Mode::kUnconfined);
   EXPECT_EQ(parse_security_options({"seccomp:unconfined"}).seccomp, Mode::kUnconfined);
-  EXPECT_EQ(parse_security_options({"seccomp=/a=b.json"}).seccomp_file, "/a=b.json");
+  EXPECT_EQ(parse_security_options({"seccomp=/a=b.json"}).seccomp_profile, "/a=b.json");
   EXPECT_TRUE(parse_security_options({"no-new-privileges"}).no_new_privileges);
   EXPECT_TRUE(parse_security_options({"no-new-privileges:true"}).no_new_privileges);
   EXPECT_FALSE(parse_security_options({"no-new-privileges=false"}).no_new_privileges);
   EXPECT_TRUE(parse_security_options({"systempaths=unconfined"}).system_paths_unconfined);
-  EXPECT_EQ(parse_security_options({"apparmor=x", "label=disable"}).ignored.size(), 2U);
-  for (const char* bad : {"", "seccomp", "seccomp=", "apparmor", "no-new-privileges=maybe",
-                          "systempaths=x", "unknown=1"}) {
-    EXPECT_THROW(parse_security_options({bad}), base::Error) << bad;
+  EXPECT_EQ(parse_security_options({"seccomp=builtin"}).seccomp, Mode::kDefault);
+  EXPECT_EQ(parse_security_options({"apparmor=unconfined"}).apparmor, "unconfined");
+  EXPECT_EQ(parse_security_options({"label=type:x", "label:disable"}).labels,
+            (Words{"type:x", "disable"}));
+}
+
+std::string refusal_of(const char* option) {
+  try {
+    parse_security_options({option});
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::kInvalid);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(SecurityOptions, AreRefusedInDockersWords) {
+  for (const char* bad : {"", "seccomp", "apparmor", "disable", "unknown"}) {
+    EXPECT_EQ(refusal_of(bad), "Invalid --security-opt: \"" + std::string(bad) + "\"");
+  }
+  for (const char* bad : {"seccomp=", "no-new-privileges=maybe",
+                          "no-new-privileges:", "systempaths=x", "unknown=1", "unknown:1"}) {
+    EXPECT_EQ(refusal_of(bad), "invalid --security-opt 2: \"" + std::string(bad) + "\"");
   }
 }
 

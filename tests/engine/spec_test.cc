@@ -63,9 +63,16 @@ TEST(Spec, TheDefaultIsConfinedByAFilter) {
   input.options.privileged = true;
   EXPECT_FALSE(plan_spec(input).linux_.seccomp.has_value());
   input.options.privileged = false;
-  input.options.security_opt = {"seccomp=/profile"};
-  input.host.seccomp_profile = R"({"defaultAction":"SCMP_ACT_ERRNO"})";
+  input.options.security_opt = {R"(seccomp={"defaultAction":"SCMP_ACT_ERRNO"})"};
   EXPECT_EQ(plan_spec(input).linux_.seccomp->default_action, "SCMP_ACT_ERRNO");
+}
+
+TEST(Spec, ANamedApparmorProfileIsInTheSpec) {
+  SpecInput input = example();
+  input.options.security_opt = {"apparmor=mine"};
+  EXPECT_EQ(plan_spec(input).process->apparmor_profile, "mine");
+  input.options.security_opt = {"apparmor=unconfined"};
+  EXPECT_EQ(plan_spec(input).process->apparmor_profile, "");
 }
 
 TEST(Spec, HostNetworkHasNoNamespaceAndTheHostsName) {

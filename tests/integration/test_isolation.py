@@ -68,6 +68,67 @@ def test_no_new_privileges(engine, busybox):
     assert "bogus" in engine.run("run", "--rm", "--security-opt", "bogus=1", busybox, "true", code=125).stderr
 
 
+def test_no_new_privileges_takes_a_switch(engine, busybox):
+    flag = lambda option: status_field(
+        engine.out("run", "--rm", "--security-opt", option, busybox, "cat", "/proc/self/status"), "NoNewPrivs")
+    assert flag("no-new-privileges:true") == flag("no-new-privileges=T") == "1"
+    assert flag("no-new-privileges:false") == flag("no-new-privileges=0") == "0"
+
+
+@pytest.mark.parametrize("option, told", [
+    ("bogus", 'Invalid --security-opt: "bogus"'),
+    ("bogus=1", 'invalid --security-opt 2: "bogus=1"'),
+    ("no-new-privileges=maybe", 'invalid --security-opt 2: "no-new-privileges=maybe"'),
+    ("systempaths=all", 'invalid --security-opt 2: "systempaths=all"'),
+    ("seccomp=/nowhere.json", "opening seccomp profile (/nowhere.json) failed: "),
+])
+def test_unknown_security_options_are_refused_as_docker_words_it(engine, busybox, option, told):
+    refused = engine.run("run", "--rm", "--security-opt", option, busybox, "true", code=125)
+    assert told in refused.stderr and refused.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.path.exists("/sys/module/apparmor"), reason="needs a kernel without AppArmor")
+def test_apparmor_profiles_are_applied_or_refused(engine, busybox):
+    quiet = engine.run("run", "--rm", "--security-opt", "apparmor=unconfined", busybox, "true")
+    assert quiet.stderr == ""
+    engine.run("create", "--name", "confined", "--security-opt", "apparmor=mine", busybox, "true")
+    refused = engine.run("start", "confined", code=1)
+    assert 'apparmor profile "mine": AppArmor is not enabled on this host' in refused.stderr
+    assert engine.inspect("confined", "{{.State.Status}}") == "created"
+    engine.run("rm", "confined")
+    assert "AppArmor" in engine.run("run", "--rm", "--security-opt", "apparmor=mine", busybox, "true", code=125).stderr
+
+
+@pytest.mark.skipif(os.path.exists("/sys/fs/selinux/enforce"), reason="needs a kernel without SELinux")
+def test_labels_without_selinux_have_no_effect_and_that_is_told(engine, busybox):
+    assert engine.run("run", "--rm", "--security-opt", "label=disable", busybox, "true").stderr == ""
+    warned = engine.run("run", "--rm", "--security-opt", "label=type:x_t", busybox, "echo", "on")
+    assert warned.stdout == "on\n"
+    assert warned.stderr == "WARNING: --security-opt label=type:x_t has no effect: SELinux is not enabled on this host\n"
+
+
+def test_a_seccomp_profile_of_ones_own(engine, busybox, tmp_path):
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW",
+                                   "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}))
+    # The name counts where the command stands, and the file only until the container is there.
+    made = subprocess.run(engine.command("create", "--name", "filtered", "--security-opt", "seccomp=profile.json", busybox,
+                                         "sh", "-c", "mkdir /new || unshare -U echo free"), cwd=tmp_path, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    profile.unlink()
+    assert "free" in engine.out("start", "-a", "filtered")
+    engine.run("rm", "filtered")
+    profile.write_text("{")
+    assert "opening seccomp profile" in engine.run("create", "--security-opt", f"seccomp={profile}", busybox, code=1).stderr
+    builtin = engine.out("run", "--rm", "--security-opt", "seccomp=builtin", busybox, "cat", "/proc/self/status")
+    assert status_field(builtin, "Seccomp") == "2"
+
+
+def test_system_paths_unconfined(engine, busybox):
+    mounts = lambda *flags: engine.out("run", "--rm", *flags, busybox, "sh", "-c", "grep -c ' /proc/' /proc/mounts || true")
+    assert int(mounts()) > 5 and mounts("--security-opt", "systempaths=unconfined") == "0"
+
+
 def test_dev_is_as_docker_makes_it(engine, busybox):
     out = engine.out("run", "--rm", busybox, "ls", "/dev").split()
     assert set(out) == {"core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
