@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "engine/bundle.h"
+#include "engine/network_restore.h"
 #include "storage/overlay.h"
 
 namespace engine {
@@ -46,7 +47,8 @@ Streams make_streams(StartedContainer& container) {
 
 // Host ports become known here; what will be published is written down before it is, so that
 // somebody else can take it back.
-void reserve_network(const RunDirectory& directory, StartedContainer& container) {
+void reserve_network(storage::Store& store, const Config& config, const RunDirectory& directory,
+                     StartedContainer& container) {
   if (container.options.network != NetworkMode::kBridge) return;
   container.network = parse_network_state(base::read_file(directory.network_file()));
   std::vector<PortOption> wanted;
@@ -66,7 +68,7 @@ void reserve_network(const RunDirectory& directory, StartedContainer& container)
     base::write_file(directory.network_file(), render_network_state(container.network), 0600);
   }
   base::TraceStep step("engine", "make sure of the bridge " + container.network.bridge.bridge);
-  network::ensure_bridge(container.network.bridge);
+  ensure_bridge(store, config, container.network.bridge);
 }
 
 runtime::RootOverlay make_overlay(storage::Store& store, const storage::ContainerRow& row) {
@@ -104,7 +106,7 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
                                  .cgroup_parent = config.cgroup_parent,
                                  .cache_dir = seccomp_cache(config),
                                  .configure_network = {}};
-  reserve_network(directory, container);
+  reserve_network(store, config, directory, container);
   const Streams theirs = make_streams(container);
   options.stdio = {.in = theirs.in.get(), .out = theirs.out.get(), .err = theirs.err.get()};
   options.configure_network = [&](pid_t, int netns_fd) {

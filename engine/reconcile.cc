@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <string>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
 
 #include "base/cleanup.h"
@@ -14,6 +15,7 @@
 #include "base/trace.h"
 #include "engine/exit_record.h"
 #include "engine/monitor_start.h"
+#include "engine/network_restore.h"
 
 namespace engine {
 namespace {
@@ -83,14 +85,20 @@ std::optional<storage::ContainerRow> settle_orphan(storage::Store& store, const 
 void reconcile(storage::Store& store, const Config& config) {
   const bool first = mkdir(config.state.c_str(), 0711) == 0;
   if (!first && errno != EEXIST) base::make_dirs(config.state, 0711);
+  bool has_network = false;
   for (const std::string& name : list_names(config.state)) {
     if (name.starts_with(RunDirectory::kGonePrefix)) {
       base::remove_tree_quietly(config.state / name);
     } else if (is_id(name)) {
       const RunDirectory directory(config.state, name);
-      if (!directory.is_locked()) settle_leftover(store, directory, name);
+      if (!directory.is_locked()) {
+        settle_leftover(store, directory, name);
+      } else if (!has_network) {
+        has_network = access(directory.network_file().c_str(), F_OK) == 0;
+      }
     }
   }
+  if (has_network) restore_network(store, config);
   if (!first) return;
   for (const storage::ContainerRow& row : store.list_containers()) {
     if (is_active(row.status)) settle_orphan(store, config, row);

@@ -9,7 +9,8 @@
 
 namespace engine {
 
-// Costs one directory listing and one lock query for each running container. Where the state
+// Costs one directory listing, one lock query for each running container, and, where one of them is
+// on the bridge, a look at the firewall. Where the state
 // directory does not exist yet (the first command after a boot) every row is looked at.
 void reconcile(storage::Store& store, const Config& config);
 

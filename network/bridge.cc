@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "network/firewall.h"
+#include "network/flows.h"
 #include "network/link.h"
 #include "network/namespace.h"
 #include "network/netlink.h"
@@ -107,9 +108,23 @@ std::string make_pair(Netlink& route, const BridgeConfig& config, const Endpoint
   }
 }
 
+void ensure_firewall(const BridgeConfig& config, const ListEndpoints& running) {
+  Netlink netfilter(Netlink::Bus::kNetfilter);
+  const Firewall firewall = plan_firewall(config);
+  if (is_firewall_in_place(netfilter, config, firewall)) return;
+  const base::TraceStep make("network", "make nftables table " + config.table);
+  const std::vector<Endpoint> endpoints = running ? running() : std::vector<Endpoint>();
+  std::vector<Step> elements;
+  for (const Endpoint& endpoint : endpoints) {
+    for (Step& step : publish_steps(config, endpoint)) elements.push_back(std::move(step));
+  }
+  apply_firewall(netfilter, config, firewall, std::move(elements));
+  for (const Endpoint& endpoint : endpoints) forget_flows(endpoint);
+}
+
 }  // namespace
 
-void ensure_bridge(const BridgeConfig& config) {
+void ensure_bridge(const BridgeConfig& config, const ListEndpoints& running) {
   const base::TraceStep trace("network", "ensure bridge " + config.bridge);
   check_config(config);
   Netlink route(Netlink::Bus::kRoute);
@@ -117,12 +132,13 @@ void ensure_bridge(const BridgeConfig& config) {
     const base::TraceStep make("network", "make bridge " + config.bridge);
     make_link(route, config);
   }
-  Netlink netfilter(Netlink::Bus::kNetfilter);
-  const Firewall firewall = plan_firewall(config);
-  if (!is_firewall_in_place(netfilter, config, firewall)) {
-    const base::TraceStep make("network", "make nftables table " + config.table);
-    apply_firewall(netfilter, config, firewall);
-  }
+  ensure_firewall(config, running);
+}
+
+void restore_firewall(const BridgeConfig& config, const ListEndpoints& running) {
+  check_config(config);
+  Netlink route(Netlink::Bus::kRoute);
+  if (is_link_in_place(route, config)) ensure_firewall(config, running);
 }
 
 void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd) {

@@ -64,9 +64,15 @@ std::vector<Ipv4Subnet> list_host_networks();
 // Makes what is missing: bridge with address, settings, table, chains, rules, maps. Cheap when all
 // is there (two questions, no dump, 0.06 ms). Repairs what somebody took away. Safe to run from
 // several processes at once. After somebody deleted the whole table (nft flush ruleset) the maps
-// are empty: publish() again for every running container, which does nothing where it is not
-// needed.
-void ensure_bridge(const BridgeConfig& config);
+// are empty: what `running` lists, which is asked only then, is published in the transaction that
+// makes the table, so that no kill leaves a table without its ports. An element that exists for
+// another container stays that one's.
+using ListEndpoints = std::function<std::vector<Endpoint>()>;
+void ensure_bridge(const BridgeConfig& config, const ListEndpoints& running = {});
+
+// As ensure_bridge(), for commands that connect nobody: does nothing where this network namespace
+// does not have the bridge.
+void restore_firewall(const BridgeConfig& config, const ListEndpoints& running);
 
 // Creates the veth pair with its far end in the container's network namespace (an nsfs descriptor)
 // and configures that end (lo up, address, default route). The caller's namespace is the host's;

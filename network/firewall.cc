@@ -50,15 +50,25 @@ bool is_firewall_in_place(Netlink& netfilter, const BridgeConfig& config,
   return true;
 }
 
-void apply_firewall(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall) {
-  for (int attempt = 1;; ++attempt) {
+void apply_firewall(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall,
+                    std::vector<Step> elements) {
+  for (int attempt = 1;;) {
     const std::uint32_t generation = current_generation(netfilter);
-    std::vector<Step> steps = delete_other_markers(netfilter, config, firewall.chains.back().name);
-    steps.insert(steps.begin(), firewall.steps.begin(), firewall.steps.end());
+    std::vector<Step> steps = firewall.steps;
+    for (Step& step : delete_other_markers(netfilter, config, firewall.chains.back().name)) {
+      steps.push_back(std::move(step));
+    }
+    const std::size_t first_element = steps.size();
+    steps.insert(steps.end(), elements.begin(), elements.end());
     const auto refusal = netfilter.try_commit(steps, generation);
     if (!refusal) return;
+    if (refusal->step >= first_element && refusal->step < steps.size() &&
+        (refusal->error == EEXIST || refusal->error == EBUSY)) {
+      elements.erase(elements.begin() + static_cast<std::ptrdiff_t>(refusal->step - first_element));
+      continue;
+    }
     const bool is_race = refusal->error == ERESTART || refusal->error == EBUSY;
-    if (!is_race || attempt == kCommitAttempts) throw_refusal(steps, *refusal);
+    if (!is_race || attempt++ == kCommitAttempts) throw_refusal(steps, *refusal);
   }
 }
 

@@ -35,7 +35,10 @@ Firewall plan_firewall(const BridgeConfig& config);
 
 // One look at every chain, no dump.
 bool is_firewall_in_place(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall);
-void apply_firewall(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall);
+// In one transaction, with these elements; an element that can't be, since it is another's, is left
+// out.
+void apply_firewall(Netlink& netfilter, const BridgeConfig& config, const Firewall& firewall,
+                    std::vector<Step> elements = {});
 void remove_firewall(Netlink& netfilter, const BridgeConfig& config);
 
 // The number of the last transaction: what try_commit() takes as `generation`.

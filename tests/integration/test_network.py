@@ -63,6 +63,38 @@ def test_address_route_and_loopback(engine, busybox):
     assert "LOWER_UP" in out
 
 
+@pytest.mark.parametrize("flush, command", [
+    (["flush", "ruleset"], "ps"), (["flush", "ruleset"], "exec"), (["flush", "ruleset"], "run"),
+    (["delete", "table"], "ps"), (["flush", "chain"], "ps")])
+def test_a_flushed_firewall_is_put_back_by_the_next_command(engine, busybox, flush, command):
+    """Somebody restarts the host's own firewall; containers that run get back what they had, without a restart."""
+    ports = [free_port(), free_port()]
+    serve(engine, busybox, "first", "-p", f"{ports[0]}:80")
+    serve(engine, busybox, "second", "-p", f"127.0.0.1:{ports[1]}:80")
+    table = [line.split()[2] for line in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout.splitlines()
+             if "sampan" in line]
+    assert len(table) == 1
+    subject = {"delete": ["ip", table[0]], "flush": ["ip", table[0], "published"]}[flush[0]] if flush[1] != "ruleset" else []
+    from_there = f"import urllib.request as u; print(u.urlopen('http://198.51.100.1:{ports[0]}/', timeout=1).read().decode())"
+    echo = "import socket\ns=socket.create_server(('198.51.100.2',7000))\nwhile True:\n c,a=s.accept()\n c.sendall(a[0].encode())\n c.close()"
+    with other_host() as there:
+        page = lambda: there("python3", "-c", from_there).stdout.strip()
+        server = subprocess.Popen(["ip", "netns", "exec", f"spt{os.getpid()}", "python3", "-c", echo])
+        try:
+            assert page() == PAGE
+            subprocess.run(["nft", *flush, *subject], check=True)
+            assert page() != PAGE
+            engine.run(*{"ps": ["ps", "-q"], "exec": ["exec", "first", "true"], "run": ["run", "--rm", busybox, "true"]}[command])
+            assert [fetch("127.0.0.1", port) for port in ports] == [PAGE, PAGE] and page() == PAGE
+            assert engine.out("exec", "first", "nc", "-w", "2", "198.51.100.2", "7000") == "198.51.100.1", "masquerading"
+        finally:
+            server.kill()
+            server.wait()
+    engine.run("rm", "-f", "first", "second")
+    left = subprocess.run(["nft", "list", "table", "ip", table[0]], capture_output=True, text=True).stdout
+    assert "elements" not in left
+
+
 def test_containers_reach_each_other_and_the_host(engine, busybox):
     serve(engine, busybox, "server")
     address = engine.inspect("server", "{{.NetworkSettings.IPAddress}}")

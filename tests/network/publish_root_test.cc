@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "network/firewall.h"
 #include "tests/network/world.h"
 
 namespace network_test {
@@ -46,6 +47,34 @@ class Publish : public World {
     return {};
   }
 };
+
+TEST_F(Publish, WhatRunsIsPublishedWithATableThatIsMadeAnew) {
+  network::publish(config_, owner(1, {tcp(8080), tcp(8081)}));
+  network::Netlink netfilter(network::Netlink::Bus::kNetfilter);
+  network::remove_firewall(netfilter, config_);
+  int asked = 0;
+  const network::ListEndpoints running = [&] {
+    ++asked;
+    // The third is refused, since the first has the port: nothing else suffers.
+    return std::vector{owner(1, {tcp(8080), tcp(8081)}), owner(2, {tcp(90)}),
+                       owner(3, {tcp(8080), tcp(91)})};
+  };
+  network::restore_firewall(config_, running);
+  EXPECT_THAT(published_by(1), UnorderedElementsAre(tcp(8080), tcp(8081)));
+  EXPECT_THAT(published_by(2), UnorderedElementsAre(tcp(90)));
+  EXPECT_THAT(published_by(3), UnorderedElementsAre(tcp(91)));
+  network::restore_firewall(config_, running);
+  network::ensure_bridge(config_, running);
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(Publish, ANamespaceWithoutTheBridgeIsLeftAlone) {
+  const UniqueFd elsewhere = new_network();
+  const network::InsideNetwork inside(elsewhere.get());
+  network::restore_firewall(config_, [] { return std::vector<Endpoint>(); });
+  network::Netlink netfilter(network::Netlink::Bus::kNetfilter);
+  EXPECT_FALSE(network::is_firewall_in_place(netfilter, config_, network::plan_firewall(config_)));
+}
 
 TEST_F(Publish, EverythingIsReadBack) {
   const PublishedPort udp{kLocalhost, 53, 5353, Protocol::kUdp};

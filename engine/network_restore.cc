@@ -1,0 +1,55 @@
+#include "engine/network_restore.h"
+
+#include "base/error.h"
+#include "base/trace.h"
+#include "engine/bridge_network.h"
+#include "engine/reconcile.h"
+
+namespace engine {
+namespace {
+
+std::vector<network::Endpoint> list_running(storage::Store& store, const Config& config) {
+  std::vector<network::Endpoint> endpoints;
+  for (const storage::ContainerRow& row : store.list_containers()) {
+    if (!is_active(row.status) || !RunDirectory(config.state, row.id).is_locked()) continue;
+    network::Endpoint endpoint = parse_network_state(row.ports).endpoint;
+    if (!endpoint.ports.empty()) endpoints.push_back(std::move(endpoint));
+  }
+  return endpoints;
+}
+
+// A monitor takes its ports back before it writes that its container has ended, and once more
+// afterwards: what ended while we published is withdrawn by it or by us, whoever is last.
+void withdraw_ended(storage::Store& store, const network::BridgeConfig& bridge,
+                    const std::vector<network::Endpoint>& endpoints) {
+  for (const network::Endpoint& endpoint : endpoints) {
+    const auto row = store.find_container(endpoint.container_id);
+    if (!row || !is_active(row->status)) network::unpublish(bridge, endpoint);
+  }
+}
+
+template <class Ensure>
+void publish_running(storage::Store& store, const Config& config,
+                     const network::BridgeConfig& bridge, Ensure ensure) {
+  std::vector<network::Endpoint> published;
+  ensure(bridge, [&] { return published = list_running(store, config); });
+  withdraw_ended(store, bridge, published);
+}
+
+}  // namespace
+
+void ensure_bridge(storage::Store& store, const Config& config,
+                   const network::BridgeConfig& bridge) {
+  publish_running(store, config, bridge, network::ensure_bridge);
+}
+
+void restore_network(storage::Store& store, const Config& config) noexcept {
+  try {
+    const auto bridge = find_bridge(store);
+    if (bridge) publish_running(store, config, *bridge, network::restore_firewall);
+  } catch (const std::exception& error) {
+    base::trace("engine", error.what());
+  }
+}
+
+}  // namespace engine
