@@ -25,6 +25,7 @@ enum class FrameType : std::uint8_t {
   kSignal = 6,       // one byte: for the container's first process
   kPause = 7,        // answered by kDone or kError
   kUnpause = 8,
+  kKeepTerminal = 9,  // with a descriptor: the master of an exec whose command leaves it
   // From the monitor.
   kStarted = 32,  // the program executes and the row says so
   kStdout = 33,

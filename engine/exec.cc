@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/exec_streams.h"
+#include "engine/monitor_link.h"
 #include "engine/process_plan.h"
 #include "engine/reconcile.h"
 #include "engine/security_plan.h"
@@ -59,6 +60,13 @@ oci::Process plan_exec_process(storage::Store& store, const storage::ContainerRo
   return process;
 }
 
+// A terminal whose master nobody holds is hung up: where we leave before the process ends, the
+// container's monitor has it from now on. The descriptor is on its way when this returns.
+void leave_terminal(const RunDirectory& directory, base::UniqueFd master) {
+  if (!master) return;
+  if (auto link = connect_monitor(directory, 0)) link->send(FrameType::kKeepTerminal, master.get());
+}
+
 }  // namespace
 
 int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
@@ -72,24 +80,22 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
       oci::parse_runtime_spec(base::read_file(directory.path() / "config.json"));
   if (request.privileged) spec.linux_.seccomp.reset();
   const oci::Process process = plan_exec_process(state_->store, row, spec, request);
-  ExecRequest effective = request;
-  if (request.detach) {  // nobody would hold a terminal or a pipe
-    effective.tty = false;
-    effective.interactive = false;
-  }
-  ExecStreams streams(effective);
+  ExecStreams streams(request);
   runtime::Executed executed;
   {
     base::TraceStep step("engine", "execute " + request.command.front());
-    oci::Process started = process;
-    started.terminal = effective.tty;
     executed =
-        runtime::exec(directory.runtime(), spec, started,
+        runtime::exec(directory.runtime(), spec, process,
                       {.stdio = streams.theirs(), .cache_dir = seccomp_cache(state_->config)});
   }
   streams.close_theirs();
-  if (request.detach) return 0;
-  return streams.run(executed).value_or(0);
+  if (request.detach) {
+    leave_terminal(directory, std::move(executed.console));
+    return 0;
+  }
+  const std::optional<int> code = streams.run(executed);
+  if (!code) leave_terminal(directory, streams.take_terminal());
+  return code.value_or(0);
 }
 
 }  // namespace engine

@@ -24,6 +24,8 @@ class ExecStreams {
   // Carries bytes until the process has ended and its output is read; nullopt after the detach
   // keys.
   std::optional<int> run(runtime::Executed& process);
+  // After the detach keys: the terminal's master, for somebody who stays.
+  base::UniqueFd take_terminal() { return std::move(out_.read); }
 
  private:
   struct Pipe {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/descriptor_passing.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/trace.h"
@@ -46,32 +47,19 @@ Config parse_config(int argc, char** argv) {
 // The first message of the control socket, with the lock. nullopt: the command changed its mind.
 std::optional<Job> receive_job(int control) {
   std::array<char, 512> buffer;
-  iovec vector = {.iov_base = buffer.data(), .iov_len = buffer.size()};
-  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = ancillary;
-  message.msg_controllen = sizeof ancillary;
-  ssize_t count = 0;
-  do {
-    count = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
-  } while (count < 0 && errno == EINTR);
+  base::UniqueFd lock;
+  const ssize_t count = base::receive_with_descriptor(control, buffer, lock);
   if (count <= 0) return std::nullopt;
   FrameReader reader;
   reader.add({buffer.data(), static_cast<std::size_t>(count)});
   FrameReader::Frame frame{};
-  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  if (!reader.next(frame) || frame.type != FrameType::kJob || frame.payload.size() < 3 ||
-      header == nullptr || header->cmsg_type != SCM_RIGHTS) {
+  if (!reader.next(frame) || frame.type != FrameType::kJob || frame.payload.size() < 3 || !lock) {
     return std::nullopt;
   }
-  int lock = -1;
-  std::memcpy(&lock, CMSG_DATA(header), sizeof lock);
   return Job{.id = std::string(frame.payload.substr(2)),
              .flags = static_cast<std::uint8_t>(frame.payload[0]),
              .wants = static_cast<std::uint8_t>(frame.payload[1]),
-             .lock = base::UniqueFd(lock)};
+             .lock = std::move(lock)};
 }
 
 // The path may be longer than sockaddr_un takes: the directory is named by its descriptor.

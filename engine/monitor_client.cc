@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/descriptor_passing.h"
+
 namespace engine {
 
 MonitorClient::MonitorClient(base::UniqueFd socket) : socket_(std::move(socket)) {}
@@ -43,10 +45,12 @@ void MonitorClient::flush_blocking() {
 
 void MonitorClient::receive() {
   std::array<char, 65536> buffer;
-  const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  base::UniqueFd passed;
+  const ssize_t count = base::receive_with_descriptor(socket_.get(), buffer, passed, MSG_DONTWAIT);
+  if (passed) passed_ = std::move(passed);
   if (count > 0) {
     reader_.add({buffer.data(), static_cast<std::size_t>(count)});
-  } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+  } else if (count == 0 || errno != EAGAIN) {
     close();
   }
 }

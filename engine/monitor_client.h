@@ -30,10 +30,12 @@ class MonitorClient {
   void flush_blocking();  // all, however long it takes
   void receive();         // reads what is there into the frame reader; closes at the end
   bool next(FrameReader::Frame& frame) { return reader_.next(frame); }
+  // What came with the frame that next() gave; empty where nothing did.
+  base::UniqueFd take_descriptor() { return std::move(passed_); }
   void close();
 
  private:
-  base::UniqueFd socket_;
+  base::UniqueFd socket_, passed_;
   FrameReader reader_;
   std::string outgoing_;
   std::size_t sent_ = 0;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "base/descriptor_passing.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
@@ -68,22 +69,14 @@ NewMonitor::~NewMonitor() {
 MonitorLink NewMonitor::hand_over(const std::string& id, base::UniqueFd lock, std::uint8_t flags,
                                   std::uint8_t wants) {
   std::string payload = {static_cast<char>(flags), static_cast<char>(wants)};
-  std::string frame = render_frame(FrameType::kJob, payload + id);
-  iovec vector = {.iov_base = frame.data(), .iov_len = frame.size()};
-  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = ancillary;
-  message.msg_controllen = sizeof ancillary;
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = lock.get();
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  base::check(sendmsg(socket_.get(), &message, MSG_NOSIGNAL), "tell the monitor its job");
+  const std::string frame = render_frame(FrameType::kJob, payload + id);
+  base::check(base::send_with_descriptor(socket_.get(), frame, lock.get()),
+              "tell the monitor its job");
   return MonitorLink(std::move(socket_));
+}
+
+void MonitorLink::send(FrameType type, int fd) {
+  base::send_with_descriptor(socket_.get(), render_frame(type, {}), fd);
 }
 
 std::optional<MonitorLink> connect_monitor(const RunDirectory& directory, std::uint8_t hello) {

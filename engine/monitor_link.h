@@ -19,6 +19,7 @@ class MonitorLink {
 
   int fd() const { return socket_.get(); }
   void send(FrameType type, std::string_view payload);  // a monitor that is gone is seen by receive
+  void send(FrameType type, int fd);                    // with a copy of the descriptor
   bool receive();                                       // false at the end
   bool next(FrameReader::Frame& frame) { return reader_.next(frame); }
   // Waits for a frame. nullopt at the end of the connection.

@@ -157,7 +157,7 @@ void MonitorLoop::dispatch(int fd, std::uint32_t events) {
     read_output(container_.err, Stream::kStderr);
   } else if (container_.in && fd == container_.in.get()) {
     write_stdin();
-  } else {
+  } else if (!drop_output(fd)) {
     for (const auto& client : clients_) {
       if (client->fd() != fd) continue;
       if ((events & EPOLLOUT) != 0) client->flush();

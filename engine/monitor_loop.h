@@ -55,6 +55,8 @@ class MonitorLoop {
   void write_stdin();
   void close_stdin();
   void resize(std::string_view payload);
+  void keep_terminal(base::UniqueFd master);
+  bool drop_output(int fd);  // of a kept terminal; false: it is not one
   void handle_termination();
   int reap();
   int timeout() const;
@@ -65,6 +67,9 @@ class MonitorLoop {
   LoopHooks hooks_;
   std::vector<std::unique_ptr<MonitorClient>> clients_;
   std::vector<std::pair<MonitorClient*, Source>> client_sources_;
+  // Terminals of processes that were executed and left: kept, so that they are not hung up, and
+  // read, so that they never fill.
+  std::vector<base::UniqueFd> terminals_;
   Source out_source_, err_source_, in_source_, listener_source_, exit_source_, signal_source_;
   MonitorClient* stdin_owner_ = nullptr;  // whose standard input the container's ends with
   std::string stdin_pending_;

@@ -1,8 +1,12 @@
 // The clients of a MonitorLoop: who they are and what they ask for.
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -77,9 +81,34 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       hooks_.set_paused(frame.type == FrameType::kPause);
       client.send(FrameType::kDone, {});
       break;
+    case FrameType::kKeepTerminal:
+      keep_terminal(client.take_descriptor());
+      break;
     default:
       break;
   }
+}
+
+void MonitorLoop::keep_terminal(base::UniqueFd master) {
+  if (!master) return;
+  fcntl(master.get(), F_SETFL, fcntl(master.get(), F_GETFL) | O_NONBLOCK);
+  epoll_event event = {.events = EPOLLIN, .data = {.fd = master.get()}};
+  base::check(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, master.get(), &event), "epoll_ctl");
+  terminals_.push_back(std::move(master));
+}
+
+bool MonitorLoop::drop_output(int fd) {
+  const auto terminal = std::find_if(terminals_.begin(), terminals_.end(),
+                                     [&](const auto& item) { return item.get() == fd; });
+  if (terminal == terminals_.end()) return false;
+  std::array<char, 16384> buffer;
+  const ssize_t count = read(fd, buffer.data(), buffer.size());
+  if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) return true;
+  // EIO: the last process has closed it. The command that left it may still have it open, so
+  // closing alone would not end the watch; see epoll(7).
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  terminals_.erase(terminal);
+  return true;
 }
 
 void MonitorLoop::resize(std::string_view payload) {

@@ -1,7 +1,7 @@
 #include "engine/private_mount.h"
 
+#include <array>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/descriptor_passing.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
@@ -36,40 +37,6 @@ base::UniqueFd mount_by_context(const std::vector<fs::path>& lower) {
       syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)));
 }
 
-void send_descriptor(int socket_fd, int fd) {
-  char byte = 0;
-  iovec vector = {.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  sendmsg(socket_fd, &message, MSG_NOSIGNAL);
-}
-
-base::UniqueFd receive_descriptor(int socket_fd) {
-  char byte = 0;
-  iovec vector = {.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) <= 0) return {};
-  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return {};
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return base::UniqueFd(fd);
-}
-
 // In the forked child. Layers are named by descriptor: 500 full paths would not fit into the one
 // page that mount(2) takes.
 [[noreturn]] void mount_in_child(const std::vector<base::UniqueFd>& layers, int socket_fd) {
@@ -84,8 +51,7 @@ base::UniqueFd receive_descriptor(int socket_fd) {
   const int tree = static_cast<int>(
       syscall(SYS_open_tree, AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (tree < 0) _exit(errno);
-  send_descriptor(socket_fd, tree);
-  _exit(0);
+  _exit(base::send_with_descriptor(socket_fd, "t", tree) < 0 ? errno : 0);
 }
 
 base::UniqueFd mount_by_child(const std::vector<fs::path>& lower) {
@@ -101,7 +67,9 @@ base::UniqueFd mount_by_child(const std::vector<fs::path>& lower) {
   base::check(child, "fork");
   if (child == 0) mount_in_child(layers, theirs.get());
   theirs.reset();
-  base::UniqueFd tree = receive_descriptor(ours.get());
+  base::UniqueFd tree;
+  std::array<char, 1> byte;
+  base::receive_with_descriptor(ours.get(), byte, tree);
   const int code = base::wait_for_child(child);
   if (!tree) base::throw_errno("mount the image's layers", code == 0 ? EIO : code);
   return tree;

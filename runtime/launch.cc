@@ -2,10 +2,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
+#include <span>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <utility>
 
+#include "base/descriptor_passing.h"
 #include "base/files.h"
 #include "base/trace.h"
 #include "runtime/child.h"
@@ -195,26 +196,11 @@ Launched launch(const Plan& plan, const LaunchInputs& inputs) {
 
 std::optional<Heard> hear(int control_fd) {
   Heard heard;
-  iovec part = {.iov_base = &heard.report, .iov_len = sizeof heard.report};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t size = 0;
-  do {
-    size = recvmsg(control_fd, &message, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
+  const std::span<char> bytes(reinterpret_cast<char*>(&heard.report), sizeof heard.report);
+  const ssize_t size = base::receive_with_descriptor(control_fd, bytes, heard.fd);
   if (size < 0 && errno == ECONNRESET) return std::nullopt;
   base::check(size, "hear from the container's process");
   if (size == 0) return std::nullopt;
-  if (const cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    heard.fd.reset(fd);
-  }
   return heard;
 }
 

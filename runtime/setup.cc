@@ -1,10 +1,9 @@
 #include "runtime/setup.h"
 
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
-#include <sys/socket.h>
 
+#include "base/descriptor_passing.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/trace.h"
@@ -61,20 +60,7 @@ void write_oom_score(pid_t pid, int score) {
 }
 
 void send_console(int socket_fd, int master_fd) {
-  char name[] = "/dev/ptmx";
-  iovec part = {.iov_base = name, .iov_len = sizeof name - 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &master_fd, sizeof master_fd);
-  base::check(sendmsg(socket_fd, &message, MSG_NOSIGNAL), "console socket");
+  base::check(base::send_with_descriptor(socket_fd, "/dev/ptmx", master_fd), "console socket");
 }
 
 }  // namespace runtime

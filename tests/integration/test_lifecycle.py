@@ -117,6 +117,31 @@ def test_exec_shares_namespaces_and_limits(engine, busybox):
     assert engine.out("exec", "shared", "sh", "-c", "cat /proc/1/cgroup") == engine.out("exec", "shared", "cat", "/proc/self/cgroup")
 
 
+def test_exec_detached_with_a_terminal(engine, busybox):
+    """It has one, which somebody reads: more output than fits into it stops nobody, and nothing hangs it up."""
+    detached(engine, busybox, "tty", "sleep", "60")
+    script = "tty >/name; trap 'touch /hung-up' HUP; head -c 500000 /dev/zero | tr '\\0' x; sleep 0.3; [ -t 0 ] && [ -t 1 ] && touch /done"
+    engine.run("exec", "-d", "-t", "tty", "sh", "-c", script)
+    wait_until(lambda: engine.run("exec", "tty", "test", "-e", "/done", code=None).returncode == 0, what="the end of its output")
+    assert engine.out("exec", "tty", "cat", "/name").startswith("/dev/pts/")
+    engine.run("exec", "tty", "test", "-e", "/hung-up", code=1)
+
+
+def test_exec_left_by_the_detach_keys_goes_on(engine, busybox):
+    detached(engine, busybox, "left", "sleep", "60")
+    master, slave = os.openpty()
+    client = engine.start("exec", "-it", "left", "sh", "-c", "trap '' HUP; echo ready; sleep 1; echo still >&1 && touch /alive",
+                          stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 100)
+    os.write(master, b"\x10\x11")
+    assert client.wait(10) == 0
+    os.close(master)
+    wait_until(lambda: engine.run("exec", "left", "test", "-e", "/alive", code=None).returncode == 0, what="life after the detach")
+
+
 def test_exec_detached(engine, busybox):
     detached(engine, busybox, "bg", "sleep", "60")
     assert engine.out("exec", "-d", "bg", "sh", "-c", "echo made > /file; sleep 60") == ""
