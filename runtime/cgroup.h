@@ -119,6 +119,18 @@ std::uint64_t count_oom_kills(const std::vector<std::string>& paths);
 // other). Device rules are not changed.
 void update_cgroups(const std::vector<std::string>& paths, const oci::Resources& resources);
 
+// What a limit needs that the container has not: on v1 groups in hierarchies that it is not in yet
+// (it joins only those whose limits it has, and the usual ones); on v2 controllers that are not
+// enabled in its parents.
+struct CgroupExtension {
+  std::vector<std::string> directories;
+  std::vector<CgroupWrite> writes;
+};
+CgroupExtension plan_extension(const std::vector<std::string>& paths,
+                               const oci::Resources& resources, const CgroupHost& host);
+// Makes the groups and moves every process of `paths` into them.
+void apply_extension(const CgroupExtension& extension, const std::vector<std::string>& paths);
+
 // The directory directly below a hierarchy's root that all containers of ours share by default; it
 // is ours by its name.
 inline constexpr char kSharedCgroup[] = "sampan";

@@ -58,10 +58,16 @@ int limit_resource(const Op& op) noexcept {
   return as_int(call(SYS_prlimit64, 0, static_cast<unsigned>(op.number), &limit, nullptr));
 }
 
+// What a keyring has by default, and its owner may search it: else a later exec would not find it
+// by its name but make another. See keyctl_setperm(3).
+constexpr unsigned kKeyringPermissions = 0x3f1b0000;
+
 // Kernels without keyrings have nothing to separate; a full quota is not worth a failed start.
-int join_keyring() noexcept {
-  const long result = call(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-  return result < 0 && errno != ENOSYS && errno != EDQUOT ? -1 : 0;
+int join_keyring(const Op& op) noexcept {
+  const long result = call(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op.source);
+  if (result < 0) return errno != ENOSYS && errno != EDQUOT ? -1 : 0;
+  call(SYS_keyctl, KEYCTL_SETPERM, result, kKeyringPermissions);
+  return 0;
 }
 
 // The working directory must lie below the root: one that was reached through a descriptor of the
@@ -216,7 +222,7 @@ int run_identity_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kRlimit:
       return limit_resource(op);
     case StepKind::kKeyring:
-      return join_keyring();
+      return join_keyring(op);
     case StepKind::kCloseFds:
       return close_rest(child, op);
     case StepKind::kWorkingDir:

@@ -351,6 +351,17 @@ int make_read_only(const ChildState& child, const Op& op) noexcept {
   return result;
 }
 
+// Mounted over the host's root. What else is mounted there would stay within reach of a process
+// that gets out of the chroot, so it is detached first.
+int move_root(const Op& op) noexcept {
+  if (call(SYS_mount, ".", "/", nullptr, MS_MOVE, nullptr) != 0) return -1;
+  for (const char* const* point = op.words; *point != nullptr; ++point) {
+    call(SYS_umount2, *point, kDetach);
+  }
+  if (call(SYS_chroot, ".") != 0) return -1;
+  return static_cast<int>(call(SYS_chdir, "/"));
+}
+
 // See pivot_root(2), NOTES: the old root ends up on top of the new one and is detached there.
 int pivot(ChildState& child, const Op& op) noexcept {
   if ((op.flags & kOfferRoot) != 0) {
@@ -359,6 +370,7 @@ int pivot(ChildState& child, const Op& op) noexcept {
     if (send_report(child, report, child.root_fd) != 0) return -1;
   }
   if (call(SYS_fchdir, child.root_fd) != 0) return -1;
+  if ((op.flags & kMoveRoot) != 0) return move_root(op);
   if (call(SYS_pivot_root, ".", ".") != 0) return -1;
   if (call(SYS_umount2, ".", kDetach) != 0) return -1;
   return static_cast<int>(call(SYS_chdir, "/"));

@@ -36,7 +36,7 @@ enum class StepKind : uint32_t {
   kDomainname,           // source
   kSysctl,               // target: below /proc/sys, source: the value
   kRlimit,               // number: resource; value: soft, hard
-  kKeyring,              // a new session keyring
+  kKeyring,              // source: name of the session keyring to join or make
   kStdio,                // the three descriptors of ChildPlan, or the terminal
   kControllingTerminal,  // of the session: descriptor 0
   kCloseFds,             // number: the first that is closed at execve
@@ -64,6 +64,7 @@ enum : uint64_t {
   kNoSymlinks = 1U << 1U,    // no component of the target may be a symbolic link
   kReadOnlyRoot = 1U << 2U,  // the root is mounted read-only from the start
   kOfferRoot = 1U << 4U,     // kPivot: the parent gets a descriptor of the root
+  kMoveRoot = 1U << 5U,      // kPivot: by moving; words: the host's mount points, to be detached
   kMakeFile = 1U << 3U,      // a missing target becomes a file, whatever the source is
 };
 

@@ -48,6 +48,10 @@ struct CreateOptions {
   // Called in the parent while the child waits for its network: lends a descriptor of the new
   // network namespace. May throw. Not called where the spec has no new network namespace.
   std::function<void(pid_t pid, int netns_fd)> configure_network;
+  bool new_keyring = true;  // a session keyring "_ses.<id>"; else the caller's is inherited
+  // The root is moved over the host's instead of taking its place: for a host's root that is a
+  // ramfs, which pivot_root(2) refuses. The host's other mounts are detached then.
+  bool no_pivot = false;
   bool exec_fifo = false;  // the gate is a fifo in state_dir that `start` of another process opens
                            // (sampan-oci create)
 };
@@ -119,6 +123,8 @@ struct ExecOptions {
   int preserve_fds = 0;
   int console_socket = -1;
   bool ignore_paused = false;
+  // Groups that exist below the container's own, by controller; "": wherever none is named.
+  std::map<std::string, std::string> sub_cgroups;
   fs::path cache_dir;  // as in CreateOptions
 };
 struct Executed {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <mntent.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,6 +47,17 @@ std::string cgroups_path_of(const oci::RuntimeSpec& spec, const CreateOptions& o
   return parent + "/" + options.id;
 }
 
+// What is mounted in our mount namespace, its root apart.
+std::vector<std::string> find_mount_points() {
+  std::vector<std::string> points;
+  const base::CHandle<FILE, endmntent> mounts(setmntent("/proc/self/mounts", "re"));
+  if (!mounts) base::throw_errno("/proc/self/mounts");
+  while (const mntent* const entry = getmntent(mounts.get())) {
+    if (std::string_view(entry->mnt_dir) != "/") points.emplace_back(entry->mnt_dir);
+  }
+  return points;
+}
+
 // Everything that is worked out before anything is done.
 struct Design {
   CgroupPlan cgroups;
@@ -60,8 +72,10 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   Design design;
   design.cgroups = plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, cgroup_host);
   design.filter = load_filter(spec, options.cache_dir);
-  design.plan = plan_create(spec, options, design.cgroups,
-                            design.filter ? &*design.filter : nullptr, detect_host(cgroup_host));
+  HostFacts host = detect_host(cgroup_host);
+  if (options.no_pivot) host.mount_points = find_mount_points();
+  design.plan =
+      plan_create(spec, options, design.cgroups, design.filter ? &*design.filter : nullptr, host);
   return design;
 }
 
@@ -77,6 +91,7 @@ Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
                   .oci_version = spec.oci_version};
   record.has_user_namespace = has_namespace(spec, oci::NamespaceType::kUser);
   record.has_time_namespace = has_namespace(spec, oci::NamespaceType::kTime);
+  record.has_keyring = options.new_keyring;
   record.program = spec.process->args.front();
   record.hooks = spec.hooks;
   return record;

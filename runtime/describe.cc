@@ -145,7 +145,7 @@ std::string describe_process(const Step& step) {
     case StepKind::kRlimit:
       return describe_limit(step);
     case StepKind::kKeyring:
-      return "join a new session keyring";
+      return "join the session keyring " + step.source;
     case StepKind::kCloseFds:
       return "close descriptors from " + std::to_string(step.number) + " on";
     case StepKind::kWorkingDir:

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/trace.h"
@@ -19,7 +21,38 @@ void check_state(const fs::path& state_dir, const Record& record, const ExecOpti
   const Status status = current_status(state_dir, record);
   if (status == Status::kRunning || (status == Status::kPaused && options.ignore_paused)) return;
   throw Error(ErrorKind::kConflict,
-              "container \"" + record.state.id + "\" is " + status_name(status) + ", not running");
+              "cannot exec in a " + status_name(status) + " container" +
+                  (status == Status::kPaused ? " (use --ignore-paused to override)" : ""));
+}
+
+// Whether a v1 directory is of the hierarchy with that controller.
+bool is_of_controller(const std::string& path, const std::string& controller) {
+  for (const CgroupHierarchy& each : detect_cgroups().v1) {
+    if (!path.starts_with(each.mount_point + "/")) continue;
+    const auto& all = each.controllers;
+    return std::find(all.begin(), all.end(), controller) != all.end();
+  }
+  return false;
+}
+
+// The container's groups with what --cgroup puts below them.
+std::vector<std::string> paths_to_join(std::vector<std::string> paths, const ExecOptions& options) {
+  for (const auto& [controller, group] : options.sub_cgroups) {
+    const fs::path below = fs::path("/" + group).lexically_normal().relative_path();
+    bool found = controller.empty();
+    for (std::string& path : paths) {
+      const bool wanted = controller.empty() || is_of_controller(path, controller);
+      found = found || wanted;
+      if (!wanted || below.empty()) continue;
+      path = (fs::path(path) / below).string();
+      if (access(path.c_str(), F_OK) != 0) base::throw_errno("cgroup " + path);
+    }
+    if (!found) {
+      throw Error(ErrorKind::kInvalid,
+                  "the container has no cgroup of controller \"" + controller + "\"");
+    }
+  }
+  return paths;
 }
 
 // The helper that joins the container and gives birth to the process there; see kEnterPidNamespace.
@@ -115,11 +148,15 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
   check_state(state_dir, record, options);
   const auto init = base::open_process(record.state.init);
   if (!init) throw Error(ErrorKind::kConflict, "container \"" + record.state.id + "\" has ended");
-  const CgroupJoin cgroups = open_cgroups(record.state.cgroup_paths, record.state.init.pid);
+  const std::vector<std::string> paths = paths_to_join(record.state.cgroup_paths, options);
+  // In a group that was asked for, even where the first process is in another.
+  const CgroupJoin cgroups =
+      open_cgroups(paths, options.sub_cgroups.empty() ? record.state.init.pid : 0);
   const auto filter = load_filter(spec, options.cache_dir);
   ExecTarget target{.has_user_namespace = record.has_user_namespace,
                     .has_time_namespace = record.has_time_namespace};
-  if (!cgroups.task_fds.empty()) target.task_files = record.state.cgroup_paths;
+  if (record.has_keyring) target.keyring = "_ses." + record.state.id;
+  if (!cgroups.task_fds.empty()) target.task_files = paths;
   const HostFacts host = detect_host(detect_cgroups());
   const auto attempt = [&] {
     const Plan plan = plan_exec(spec, process, target, options, filter ? &*filter : nullptr, host);

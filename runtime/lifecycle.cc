@@ -27,9 +27,12 @@ Error wrong_state(const Record& record, Status status, const char* wanted) {
           "container \"" + record.state.id + "\" is " + status_name(status) + ", not " + wanted};
 }
 
-void require(const fs::path& state_dir, const Record& record, Status wanted) {
+// The words by which engines know that they come too late.
+void require_running(const fs::path& state_dir, const Record& record) {
   const Status status = current_status(state_dir, record);
-  if (status != wanted) throw wrong_state(record, status, status_name(wanted).c_str());
+  if (status == Status::kRunning || status == Status::kCreated) return;
+  if (status == Status::kPaused) throw wrong_state(record, status, "running");
+  throw Error(ErrorKind::kConflict, "container not running: " + record.state.id);
 }
 
 // Every process of the container. The first one's death takes the others of a pid namespace along.
@@ -71,13 +74,17 @@ void kill_container(const fs::path& state_dir, int signal, KillScope scope) {
 
 void pause(const fs::path& state_dir) {
   const Record record = load_record(state_dir);
-  require(state_dir, record, Status::kRunning);
+  require_running(state_dir, record);
   freeze_cgroups(record.state.cgroup_paths);
 }
 
 void resume(const fs::path& state_dir) {
   const Record record = load_record(state_dir);
-  require(state_dir, record, Status::kPaused);
+  const Status status = current_status(state_dir, record);
+  if (status == Status::kStopped || !is_frozen(record.state.cgroup_paths)) {
+    throw Error(ErrorKind::kConflict,
+                "container not paused: " + record.state.id + " is " + status_name(status));
+  }
   thaw_cgroups(record.state.cgroup_paths);
 }
 
@@ -112,10 +119,18 @@ OomState read_oom(const std::vector<std::string>& cgroup_paths) {
 }
 
 void update(const fs::path& state_dir, const oci::Resources& resources) {
-  const Record record = load_record(state_dir);
+  Record record = load_record(state_dir);
   if (current_status(state_dir, record) == Status::kStopped) {
-    throw wrong_state(record, Status::kStopped, "running");
+    throw Error(ErrorKind::kConflict, "container not running: " + record.state.id);
   }
+  const std::vector<std::string> paths = record.state.cgroup_paths;
+  const CgroupExtension extension = plan_extension(paths, resources, detect_cgroups());
+  if (!extension.directories.empty()) {
+    record.state.cgroup_paths.insert(record.state.cgroup_paths.end(), extension.directories.begin(),
+                                     extension.directories.end());
+    save_record(state_dir, record);  // names them before they are there
+  }
+  apply_extension(extension, paths);
   update_cgroups(record.state.cgroup_paths, resources);
 }
 

@@ -118,6 +118,14 @@ void plan_names(const oci::RuntimeSpec& spec, Plan& plan) {
   add_name(StepKind::kDomainname, spec.domainname, "domainname");
 }
 
+void plan_pivot(const CreateOptions& options, const HostFacts& host, Plan& plan) {
+  Step& step = add(plan, StepKind::kPivot);
+  if (options.overlay) step.flags |= kOfferRoot;
+  if (!options.no_pivot) return;
+  step.flags |= kMoveRoot;
+  step.words = host.mount_points;
+}
+
 void check_spec(const oci::RuntimeSpec& spec) {
   if (!spec.process) throw Error(ErrorKind::kInvalid, "process: missing");
   if (!spec.linux_.mount_label.empty()) {
@@ -177,10 +185,12 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
                  const CgroupPlan& cgroups, const SeccompProgram* filter, const HostFacts& host) {
   check_spec(spec);
   Plan plan;
-  const ProcessContext context = {.filter = filter,
-                                  .host = &host,
-                                  .preserve_fds = options.preserve_fds,
-                                  .die_with_parent = options.die_with_parent};
+  const ProcessContext context = {
+      .filter = filter,
+      .host = &host,
+      .preserve_fds = options.preserve_fds,
+      .die_with_parent = options.die_with_parent,
+      .keyring = options.new_keyring ? "_ses." + options.id : std::string()};
   plan_cgroup_joins(cgroups.task_files, plan);
   plan_namespaces(spec, plan);
   plan_user_namespace(spec, options, plan);
@@ -194,7 +204,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
     add_sync(plan, SyncPoint::kHooks);
   }
-  add(plan, StepKind::kPivot).flags = options.overlay ? std::uint64_t{kOfferRoot} : 0;
+  plan_pivot(options, host, plan);
   plan_root_propagation(spec, plan);
   plan_names(spec, plan);
   if (options.configure_network && has_network_sysctl(spec)) add_sync(plan, SyncPoint::kNetwork);
@@ -216,8 +226,10 @@ Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const 
                const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host) {
   static_cast<void>(spec);
   Plan plan;
-  const ProcessContext context = {
-      .filter = filter, .host = &host, .preserve_fds = options.preserve_fds};
+  const ProcessContext context = {.filter = filter,
+                                  .host = &host,
+                                  .preserve_fds = options.preserve_fds,
+                                  .keyring = target.keyring};
   plan_cgroup_joins(target.task_files, plan);
   Step& join = add(plan, StepKind::kSetNamespace);
   join.flags =

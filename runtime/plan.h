@@ -35,6 +35,7 @@ struct HostFacts {
   std::vector<std::uint64_t> hard_limits;
   CgroupLayout cgroup_layout = CgroupLayout::kNone;
   std::vector<CgroupHierarchy> cgroup_v1;
+  std::vector<std::string> mount_points;  // of the host, below its root; only for no_pivot
 };
 HostFacts detect_host(const CgroupHost& cgroups);
 
@@ -56,6 +57,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
 struct ExecTarget {
   bool has_user_namespace = false, has_time_namespace = false;
   std::vector<std::string> task_files;
+  std::string keyring;  // empty: none of its own
   // Whether the filter is in place before the process is born into the container's pid namespace.
   // Otherwise it keeps CAP_SYS_ADMIN there for a moment, where a container that may trace could
   // take it; but a filter that refuses clone(2) leaves no other way.
@@ -80,6 +82,7 @@ struct ProcessContext {
   const HostFacts* host = nullptr;
   int preserve_fds = 0;
   bool die_with_parent = false;
+  std::string keyring;  // name of the session keyring to join; empty: the caller's stays
 };
 void plan_streams(const oci::Process& process, int preserve_fds, Plan& plan);
 void plan_user(const oci::Process& process, const ProcessContext& context, Plan& plan);

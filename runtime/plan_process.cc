@@ -153,7 +153,7 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
   plan.argv = process.args;
   plan.envp = process.env;
   plan_limits(process, *context.host, plan);
-  add(plan, StepKind::kKeyring);
+  if (!context.keyring.empty()) add(plan, StepKind::kKeyring).source = context.keyring;
   plan_streams(process, context.preserve_fds, plan);
   add(plan, StepKind::kWorkingDir).target = process.cwd;
   const CapabilitySets sets = capabilities_of(process, *context.host);

@@ -63,7 +63,8 @@ std::string render_record(const Record& record) {
                 {"program", record.program},
                 {"userNamespace", record.has_user_namespace},
                 {"timeNamespace", record.has_time_namespace},
-                {"ownsCgroups", record.owns_cgroups}};
+                {"ownsCgroups", record.owns_cgroups},
+                {"keyring", record.has_keyring}};
   if (!state.annotations.empty()) value["annotations"] = state.annotations;
   const auto add = [&](const char* name, const std::vector<oci::Hook>& hooks) {
     if (!hooks.empty()) value["hooks"][name] = hooks_to_json(hooks);
@@ -91,6 +92,7 @@ Record parse_record(const std::string& text) {
   record.has_user_namespace = value.at("userNamespace");
   record.has_time_namespace = value.at("timeNamespace");
   record.owns_cgroups = value.at("ownsCgroups");
+  record.has_keyring = value.value("keyring", true);
   if (const auto hooks = value.find("hooks"); hooks != value.end()) {
     const auto load = [&](const char* name) {
       return hooks->contains(name) ? hooks_from_json(hooks->at(name)) : std::vector<oci::Hook>();

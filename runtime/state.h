@@ -15,8 +15,9 @@ struct Record {
   State state;
   bool has_user_namespace = false, has_time_namespace = false;
   bool owns_cgroups = true;
-  std::string program;  // args[0]
-  oci::Hooks hooks;     // those that run after create()
+  bool has_keyring = true;  // a session keyring of its own
+  std::string program;      // args[0]
+  oci::Hooks hooks;         // those that run after create()
 };
 
 inline constexpr char kStateFile[] = "state.json";

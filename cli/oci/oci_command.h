@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,10 @@ struct Globals {
   fs::path log;                       // empty: stderr only
   bool json_log = false;
   bool debug = false;
+  bool systemd_cgroup = false;
+  std::string criu = "criu";  // the program of checkpoint and restore
+  // Whether what this user may not do to cgroups is left out; none: where we are not root.
+  std::optional<bool> rootless;
 };
 
 struct Command {
@@ -47,10 +52,21 @@ void parse(CLI::App& app, const Words& words);
 fs::path state_dir_of(const Globals& globals, const std::string& id);
 // As runtime::load_state, for messages that other engines look for: "container does not exist".
 runtime::State load(const Globals& globals, const std::string& id);
+// Every container below --root, sorted by id.
+std::vector<runtime::State> all_states(const Globals& globals);
 fs::path seccomp_cache_of(const Globals& globals);
 
-// bundle/config.json. Throws kNotFound, kInvalid.
-oci::RuntimeSpec load_spec(const fs::path& bundle);
+// bundle/config.json, or another file, whose name counts from the bundle. Throws kNotFound,
+// kInvalid.
+oci::RuntimeSpec load_spec(const fs::path& bundle, const fs::path& config = {});
+
+// Where a container that was made by --config has its copy.
+fs::path config_copy_of(const fs::path& state_dir);
+// The configuration that a container was made from.
+oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& state);
+
+// The option --format of commands that print a table or JSON.
+void add_format(CLI::App& app, std::string& format);
 
 void print(std::string_view text);  // stdout
 void write_pid_file(const std::string& path, pid_t pid);
@@ -72,6 +88,7 @@ int run_events(const Globals&, const Words&);
 int run_spec(const Globals&, const Words&);
 int run_features(const Globals&, const Words&);
 int run_checkpoint(const Globals&, const Words&);
+int run_restore(const Globals&, const Words&);
 
 // The table in the order of help.
 const std::vector<Command>& commands();

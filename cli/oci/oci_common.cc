@@ -2,6 +2,8 @@
 #include <cctype>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+
 #include "base/files.h"
 #include "cli/oci/oci_command.h"
 
@@ -29,13 +31,27 @@ runtime::State load(const Globals& globals, const std::string& id) {
 // Beside the containers, under a name that no id can have.
 fs::path seccomp_cache_of(const Globals& globals) { return globals.root / "seccomp cache"; }
 
-oci::RuntimeSpec load_spec(const fs::path& bundle) {
-  const auto text = base::find_file(bundle / "config.json", 16U << 20U);
+oci::RuntimeSpec load_spec(const fs::path& bundle, const fs::path& config) {
+  const fs::path file = bundle / (config.empty() ? "config.json" : config);
+  const auto text = base::find_file(file, 16U << 20U);
+  if (!text && !config.empty()) throw Error(ErrorKind::kNotFound, file.string() + ": no such file");
   if (!text) {
     throw Error(ErrorKind::kNotFound, "no config.json in " + bundle.string() +
                                           "; \"sampan-oci spec\" writes one to begin with");
   }
-  return base::while_doing("config.json", [&] { return oci::parse_runtime_spec(*text); });
+  return base::while_doing(file.filename().string(),
+                           [&] { return oci::parse_runtime_spec(*text); });
+}
+
+fs::path config_copy_of(const fs::path& state_dir) { return state_dir / "config.json"; }
+
+oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& state) {
+  const bool copied = fs::exists(config_copy_of(state_dir));
+  return load_spec(copied ? state_dir : state.bundle);
+}
+
+void add_format(CLI::App& app, std::string& format) {
+  app.add_option("-f,--format", format, "table or json")->check(CLI::IsMember({"table", "json"}));
 }
 
 void print(std::string_view text) { base::write_all(STDOUT_FILENO, text); }

@@ -1,4 +1,9 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <limits>
+#include <poll.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -7,12 +12,14 @@
 #include "base/process.h"
 #include "base/time.h"
 #include "cli/oci/oci_command.h"
+#include "runtime/cgroup_details.h"
 #include "runtime/cgroup_stats.h"
 
 namespace cli_oci {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using runtime::CgroupDetails;
 using runtime::CgroupStatistics;
 
 std::uint64_t detail(const CgroupStatistics::Memory& memory, const char* v1, const char* v2) {
@@ -23,30 +30,77 @@ std::uint64_t detail(const CgroupStatistics::Memory& memory, const char* v1, con
   return 0;
 }
 
-Json memory_json(const CgroupStatistics::Memory& memory) {
-  return {{"cache", detail(memory, "cache", "file")},
-          {"usage",
-           {{"limit", memory.limit},
-            {"usage", memory.usage},
-            {"max", memory.max_usage},
-            {"failcnt", memory.failures}}},
-          {"swap", {{"limit", memory.swap_limit}, {"usage", memory.swap_usage}}},
-          {"raw", memory.details}};
+// As the kernel of v1 spells "no limit": the last whole page.
+std::uint64_t limit_of(std::uint64_t limit, bool is_v2) {
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const bool unlimited = limit == std::numeric_limits<std::uint64_t>::max();
+  return unlimited && !is_v2 ? most / page * page : limit;
 }
 
-Json cpu_json(const CgroupStatistics::Cpu& cpu) {
+Json usage_json(const CgroupDetails::Usage& usage, bool is_v2) {
+  Json json = {{"limit", limit_of(usage.limit, is_v2)}};
+  if (usage.usage > 0) json["usage"] = usage.usage;
+  if (usage.max > 0) json["max"] = usage.max;
+  json["failcnt"] = usage.failures;
+  return json;
+}
+
+void add_pressure(Json& json, const CgroupDetails& details, const char* resource) {
+  const auto found = details.pressure.find(resource);
+  if (found == details.pressure.end()) return;
+  for (const auto& [kind, each] : found->second) {
+    json["psi"][kind] = {{"avg10", each.avg10},
+                         {"avg60", each.avg60},
+                         {"avg300", each.avg300},
+                         {"total", each.total}};
+  }
+}
+
+Json memory_json(const CgroupStatistics::Memory& memory, const CgroupDetails& details, bool is_v2) {
+  Json json = Json::object();
+  if (const std::uint64_t cache = detail(memory, "cache", "file"); cache > 0) json["cache"] = cache;
+  json["usage"] = usage_json({.limit = memory.limit,
+                              .usage = memory.usage,
+                              .max = memory.max_usage,
+                              .failures = memory.failures},
+                             is_v2);
+  const CgroupDetails::Usage swap = details.memory_and_swap.value_or(CgroupDetails::Usage{
+      .limit = memory.swap_limit, .usage = memory.swap_usage, .max = 0, .failures = 0});
+  json["swap"] = usage_json(swap, is_v2);
+  if (details.kernel) json["kernel"] = usage_json(*details.kernel, is_v2);
+  if (details.kernel_tcp) json["kernelTCP"] = usage_json(*details.kernel_tcp, is_v2);
+  json["raw"] = memory.details;
+  add_pressure(json, details, "memory");
+  return json;
+}
+
+Json cpu_json(const CgroupStatistics::Cpu& cpu, const CgroupDetails& details) {
   Json usage = {{"total", cpu.total}};
   if (!cpu.per_cpu.empty()) usage["percpu"] = cpu.per_cpu;
   usage["kernel"] = cpu.system;
   usage["user"] = cpu.user;
-  return {{"usage", usage},
-          {"throttling",
-           {{"periods", cpu.periods},
-            {"throttledPeriods", cpu.throttled_periods},
-            {"throttledTime", cpu.throttled_time}}}};
+  Json throttling = Json::object();
+  if (cpu.periods > 0) throttling["periods"] = cpu.periods;
+  if (cpu.throttled_periods > 0) throttling["throttledPeriods"] = cpu.throttled_periods;
+  if (cpu.throttled_time > 0) throttling["throttledTime"] = cpu.throttled_time;
+  Json json = {{"usage", usage}, {"throttling", throttling}};
+  add_pressure(json, details, "cpu");
+  return json;
 }
 
-Json block_io_json(const std::vector<CgroupStatistics::BlockIo>& devices) {
+Json cpuset_json(const CgroupDetails& details) {
+  Json json = Json::object();
+  if (!details.cpus.empty()) json["cpus"] = details.cpus;
+  if (!details.mems.empty()) json["mems"] = details.mems;
+  for (const auto& [name, value] : details.cpuset) {
+    json[name] = static_cast<std::int64_t>(value);
+  }
+  return json;
+}
+
+Json block_io_json(const std::vector<CgroupStatistics::BlockIo>& devices,
+                   const CgroupDetails& details) {
   Json bytes = Json::array();
   Json operations = Json::array();
   for (const auto& device : devices) {
@@ -59,33 +113,64 @@ Json block_io_json(const std::vector<CgroupStatistics::BlockIo>& devices) {
     add(operations, "Read", device.read_operations);
     add(operations, "Write", device.write_operations);
   }
-  return {{"ioServiceBytesRecursive", bytes}, {"ioServicedRecursive", operations}};
+  Json json = Json::object();
+  if (!bytes.empty()) {
+    json["ioServiceBytesRecursive"] = bytes;
+    json["ioServicedRecursive"] = operations;
+  }
+  add_pressure(json, details, "io");
+  return json;
 }
 
 // runc's shape of an event.
-std::string stats_event(const std::string& id, const CgroupStatistics& statistics) {
+std::string stats_event(const runtime::State& state) {
+  const std::vector<std::string>& paths = state.cgroup_paths;
+  const CgroupStatistics statistics = runtime::read_cgroup_statistics(paths);
+  const CgroupDetails details = runtime::read_cgroup_details(paths, state.init.pid);
+  const bool is_v2 = paths.size() == 1 && statistics.cpu.per_cpu.empty();
   Json pids = {{"current", statistics.pids.current}};
   if (statistics.pids.limit != std::numeric_limits<std::uint64_t>::max())
     pids["limit"] = statistics.pids.limit;
+  Json huge_pages = Json::object();
+  for (const auto& [size, usage] : details.huge_pages) huge_pages[size] = usage_json(usage, is_v2);
   const Json event = {{"type", "stats"},
-                      {"id", id},
+                      {"id", state.id},
                       {"data",
-                       {{"cpu", cpu_json(statistics.cpu)},
-                        {"memory", memory_json(statistics.memory)},
+                       {{"cpu", cpu_json(statistics.cpu, details)},
+                        {"cpuset", cpuset_json(details)},
+                        {"memory", memory_json(statistics.memory, details, is_v2)},
                         {"pids", pids},
-                        {"blkio", block_io_json(statistics.block_io)}}}};
+                        {"blkio", block_io_json(statistics.block_io, details)},
+                        {"hugetlb", huge_pages},
+                        {"intel_rdt", Json::object()},
+                        {"network_interfaces", nullptr}}}};
   return event.dump() + "\n";
 }
 
-// Until the container ends: usage at every interval, and a word when the OOM killer came.
-void print_events(const std::string& id, const runtime::State& state, int interval_ms) {
+// Until the container ends: usage at every interval, and a word at once when the OOM killer came.
+void print_events(const runtime::State& state, int interval_ms) {
   const auto process = base::open_process(state.init);
-  std::uint64_t oom_kills = runtime::read_cgroup_statistics(state.cgroup_paths).oom_kills;
-  while (process && !base::wait_for_exit(process->get(), interval_ms)) {
-    const auto statistics = runtime::read_cgroup_statistics(state.cgroup_paths);
-    if (statistics.oom_kills > oom_kills) print(Json({{"type", "oom"}, {"id", id}}).dump() + "\n");
-    oom_kills = statistics.oom_kills;
-    print(stats_event(id, statistics));
+  if (!process) return;
+  runtime::OomWatch oom(state.cgroup_paths);
+  const auto print_ooms = [&] {
+    for (std::uint64_t left = oom.count_new(); left > 0; --left) {
+      print(Json({{"type", "oom"}, {"id", state.id}}).dump() + "\n");
+    }
+  };
+  const auto now_ms = [] { return base::now() / 1000000; };
+  auto next = now_ms() + interval_ms;
+  for (;;) {
+    std::array<pollfd, 2> items = {pollfd{.fd = process->get(), .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = oom.fd(), .events = POLLIN, .revents = 0}};
+    const auto wait = std::clamp<std::int64_t>(next - now_ms(), 0, interval_ms);
+    if (poll(items.data(), items.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
+      base::throw_errno("poll");
+    }
+    print_ooms();
+    if (items[0].revents != 0) return;
+    if (now_ms() < next) continue;
+    print(stats_event(state));
+    next = now_ms() + interval_ms;
   }
 }
 
@@ -107,12 +192,12 @@ int run_events(const Globals& globals, const Words& words) {
   }
   const runtime::State state = load(globals, id);
   if (state.status == runtime::Status::kStopped) {
-    throw base::Error(base::ErrorKind::kConflict, "container not running: " + id);
+    throw base::Error(base::ErrorKind::kConflict, "container with id " + id + " is not running");
   }
   if (once) {
-    print(stats_event(id, runtime::read_cgroup_statistics(state.cgroup_paths)));
+    print(stats_event(state));
   } else {
-    print_events(id, state, static_cast<int>(period / 1000000));
+    print_events(state, static_cast<int>(period / 1000000));
   }
   return 0;
 }

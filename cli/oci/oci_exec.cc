@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -15,9 +16,8 @@ using base::Error;
 using base::ErrorKind;
 
 struct Flags {
-  std::string id, process_file, cwd, user, apparmor, process_label, console_socket, pid_file,
-      cgroup;
-  Words env, additional_gids, capabilities, command;
+  std::string id, process_file, cwd, user, apparmor, process_label, console_socket, pid_file;
+  Words env, additional_gids, capabilities, cgroups, command;
   int preserve_fds = 0;
   bool tty = false, detach = false, no_new_privs = false, ignore_paused = false;
 };
@@ -45,7 +45,8 @@ Flags parse_flags(const Words& words) {
   app.add_option("--preserve-fds", flags.preserve_fds, "Pass on so many descriptors from 3 on")
       ->check(CLI::Range(0, 1024));
   app.add_flag("--ignore-paused", flags.ignore_paused, "Also in a paused container");
-  app.add_option("--cgroup", flags.cgroup, "Not supported");
+  app.add_option("--cgroup", flags.cgroups, "Group below the container's: [CONTROLLER[,...]:]PATH")
+      ->allow_extra_args(false);
   parse(app, words);
   flags.command = app.remaining();
   if (!flags.command.empty() && flags.command.front() == "--")
@@ -55,7 +56,6 @@ Flags parse_flags(const Words& words) {
   flags.command.erase(flags.command.begin());
   if (!flags.command.empty() && flags.command.front() == "--")
     flags.command.erase(flags.command.begin());
-  if (!flags.cgroup.empty()) throw Error(ErrorKind::kUnsupported, "--cgroup is not supported");
   return flags;
 }
 
@@ -87,6 +87,25 @@ void add_capabilities(oci::Process& process, const Words& names) {
       if (std::find(set->begin(), set->end(), name) == set->end()) set->push_back(name);
     }
   }
+}
+
+// "cpu,memory:inner" for each controller, "inner" for all.
+std::map<std::string, std::string> parse_cgroups(const Words& words) {
+  std::map<std::string, std::string> groups;
+  for (const std::string& word : words) {
+    const std::size_t colon = word.find(':');
+    const std::string path = colon == std::string::npos ? word : word.substr(colon + 1);
+    std::string controllers = colon == std::string::npos ? "" : word.substr(0, colon) + ",";
+    if (controllers.empty()) groups[""] = path;
+    for (std::size_t at = 0; at < controllers.size();) {
+      const std::size_t comma = controllers.find(',', at);
+      if (!groups.emplace(controllers.substr(at, comma - at), path).second) {
+        throw Error(ErrorKind::kInvalid, "--cgroup names a controller twice: " + word);
+      }
+      at = comma + 1;
+    }
+  }
+  return groups;
 }
 
 // The container's own process with what the options change.
@@ -124,7 +143,8 @@ oci::Process make_process(const oci::RuntimeSpec& spec, const Flags& flags) {
 int run_exec(const Globals& globals, const Words& words) {
   const Flags flags = parse_flags(words);
   const runtime::State state = load(globals, flags.id);
-  const oci::RuntimeSpec spec = load_spec(state.bundle);
+  const fs::path state_dir = state_dir_of(globals, flags.id);
+  const oci::RuntimeSpec spec = load_spec_of(state_dir, state);
   oci::Process process = make_process(spec, flags);
   if (process.terminal && !flags.detach && !process.console_size) {
     process.console_size = find_console_size();
@@ -142,8 +162,8 @@ int run_exec(const Globals& globals, const Words& words) {
                                         .preserve_fds = flags.preserve_fds,
                                         .console_socket = console.get(),
                                         .ignore_paused = flags.ignore_paused,
+                                        .sub_cgroups = parse_cgroups(flags.cgroups),
                                         .cache_dir = seccomp_cache_of(globals)};
-  const fs::path state_dir = state_dir_of(globals, flags.id);
   if (flags.detach) {
     const runtime::Executed executed = runtime::exec(state_dir, spec, process, options);
     write_pid_file(flags.pid_file, executed.process.pid);

@@ -1,3 +1,11 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <linux/seccomp.h>
+#include <map>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -84,6 +92,38 @@ Words known_mount_options() {
   return known;
 }
 
+// Those that the running kernel has, too. It looks at the flags before it looks for the filter,
+// which is not there; see seccomp(2), EFAULT.
+Words supported_seccomp_flags() {
+  static const std::map<std::string, unsigned> bits = {
+      {"SECCOMP_FILTER_FLAG_TSYNC", 1U << 0U},
+      {"SECCOMP_FILTER_FLAG_LOG", 1U << 1U},
+      {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", 1U << 2U},
+      {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1U << 5U}};
+  Words supported;
+  for (const std::string& name : runtime::known_seccomp_flags()) {
+    const auto bit = bits.find(name);
+    if (bit == bits.end()) continue;
+    // Allowed only together with a listener.
+    const unsigned flags = bit->second == 1U << 5U ? bit->second | 1U << 3U : bit->second;
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, nullptr) < 0 && errno == EFAULT) {
+      supported.push_back(name);
+    }
+  }
+  return supported;
+}
+
+bool has_program(const std::string& name) {
+  const char* const path = std::getenv("PATH");
+  const std::string folders = path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path;
+  for (std::size_t at = 0; at <= folders.size();) {
+    const std::size_t end = std::min(folders.find(':', at), folders.size());
+    if (access((folders.substr(at, end - at) + "/" + name).c_str(), X_OK) == 0) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 Json linux_features() {
   return {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
           {"capabilities", runtime::all_capabilities()},
@@ -94,7 +134,7 @@ Json linux_features() {
             {"operators", runtime::known_seccomp_operators()},
             {"archs", runtime::known_seccomp_architectures()},
             {"knownFlags", runtime::known_seccomp_flags()},
-            {"supportedFlags", runtime::known_seccomp_flags()}}},
+            {"supportedFlags", supported_seccomp_flags()}}},
           {"apparmor", {{"enabled", false}}},
           {"selinux", {{"enabled", false}}}};
 }
@@ -112,7 +152,9 @@ int run_features(const Globals&, const Words& words) {
        {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}},
       {"mountOptions", known_mount_options()},
       {"linux", linux_features()},
-      {"annotations", {{"org.sampan.version", kVersion}}}};
+      {"annotations",
+       {{"org.sampan.version", kVersion},
+        {"org.opencontainers.runc.checkpoint.enabled", has_program("criu") ? "true" : "false"}}}};
   print(features.dump(2) + "\n");
   return 0;
 }

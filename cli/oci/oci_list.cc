@@ -1,13 +1,11 @@
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <pwd.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "base/files.h"
 #include "cli/oci/oci_command.h"
 
 namespace cli_oci {
@@ -25,9 +23,10 @@ std::string owner_of(const fs::path& directory) {
 }
 
 // The bundle may be gone or changed since; then the place is not known.
-std::string rootfs_of(const fs::path& bundle) {
+std::string rootfs_of(const Globals& globals, const runtime::State& state) {
   try {
-    return (bundle / load_spec(bundle).root.path).lexically_normal();
+    const oci::RuntimeSpec spec = load_spec_of(globals.root / state.id, state);
+    return (state.bundle / spec.root.path).lexically_normal();
   } catch (const Error&) {
     return {};
   }
@@ -44,28 +43,11 @@ Json state_json(const Globals& globals, const runtime::State& state) {
                {"pid", pid_of(state)},
                {"status", status_word(state.status)},
                {"bundle", state.bundle.string()},
-               {"rootfs", rootfs_of(state.bundle)},
+               {"rootfs", rootfs_of(globals, state)},
                {"created", state.created}};
   if (!state.annotations.empty()) json["annotations"] = state.annotations;
   json["owner"] = owner_of(globals.root / state.id);
   return json;
-}
-
-std::vector<runtime::State> all_states(const Globals& globals) {
-  std::vector<runtime::State> states;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(globals.root, none)) {
-    if (!fs::exists(entry.path() / "state.json", none)) continue;
-    try {
-      states.push_back(runtime::load_state(entry.path()));
-    } catch (const Error& error) {
-      // Removed since we looked. Anything else is worth a word, but not the whole list.
-      if (error.kind() != ErrorKind::kNotFound)
-        std::fprintf(stderr, "sampan-oci: %s\n", error.what());
-    }
-  }
-  std::sort(states.begin(), states.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  return states;
 }
 
 // Columns at least 12 wide with 3 blanks between, as runc's.
@@ -86,28 +68,24 @@ std::string render_table(const std::vector<Words>& rows) {
   return text;
 }
 
-void add_format(CLI::App& app, std::string& format) {
-  app.add_option("-f,--format", format, "table or json")->check(CLI::IsMember({"table", "json"}));
-}
-
-// One line of ps -ef: owner, pid, parent and command line, from /proc.
-Words process_row(pid_t pid) {
-  const std::string folder = "/proc/" + std::to_string(pid);
-  std::string command = base::find_file(folder + "/cmdline").value_or("");
-  const std::string status = base::find_file(folder + "/status").value_or("");
-  std::replace(command.begin(), command.end(), '\0', ' ');
-  while (command.ends_with(' ')) command.pop_back();
-  const auto field = [&](const char* name) {
-    const std::size_t at = status.find(name);
-    if (at == std::string::npos) return std::string();
-    const std::size_t begin = status.find_first_not_of(" \t", at + std::strlen(name));
-    return status.substr(begin, status.find('\n', begin) - begin);
-  };
-  if (command.empty()) command = "[" + field("Name:") + "]";
-  return {owner_of(folder), std::to_string(pid), field("\nPPid:"), command};
-}
-
 }  // namespace
+
+std::vector<runtime::State> all_states(const Globals& globals) {
+  std::vector<runtime::State> states;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(globals.root, none)) {
+    if (!fs::exists(entry.path() / "state.json", none)) continue;
+    try {
+      states.push_back(runtime::load_state(entry.path()));
+    } catch (const Error& error) {
+      // Removed since we looked. Anything else is worth a word, but not the whole list.
+      if (error.kind() != ErrorKind::kNotFound)
+        std::fprintf(stderr, "sampan-oci: %s\n", error.what());
+    }
+  }
+  std::sort(states.begin(), states.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return states;
+}
 
 int run_state(const Globals& globals, const Words& words) {
   CLI::App app("Prints the state of a container");
@@ -145,29 +123,6 @@ int run_list(const Globals& globals, const Words& words) {
     text = render_table(rows);
   }
   print(text);
-  return 0;
-}
-
-int run_ps(const Globals& globals, const Words& words) {
-  CLI::App app("Lists the processes of a container by their ids on the host");
-  app.name("sampan-oci ps");
-  std::string id;
-  std::string format = "table";
-  add_format(app, format);
-  app.add_option("ID", id)->required();
-  app.prefix_command();
-  parse(app, words);
-  if (!app.remaining().empty())
-    throw Error(ErrorKind::kUnsupported, "options for ps(1) are not supported");
-  load(globals, id);
-  const std::vector<pid_t> pids = runtime::list_processes(state_dir_of(globals, id));
-  if (format == "json") {
-    print(Json(pids).dump() + "\n");
-    return 0;
-  }
-  std::vector<Words> rows = {{"UID", "PID", "PPID", "CMD"}};
-  for (const pid_t pid : pids) rows.push_back(process_row(pid));
-  print(render_table(rows));
   return 0;
 }
 

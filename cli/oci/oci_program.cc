@@ -17,13 +17,14 @@ using base::ErrorKind;
 
 struct GlobalFlags {
   Globals globals;
-  std::string log_format = "text", rootless = "auto";
-  bool systemd_cgroup = false, version = false;
+  std::string log_format = "text", rootless = "auto", cgroup_manager;
+  bool version = false;
 };
 
 // The options before the command that take a value in the next word.
 bool takes_value(const std::string& word) {
-  static const Words options = {"--root", "--log", "--log-format", "--rootless", "--criu"};
+  static const Words options = {"--root",     "--log",  "--log-format",
+                                "--rootless", "--criu", "--cgroup-manager"};
   return std::find(options.begin(), options.end(), word) != options.end();
 }
 
@@ -56,26 +57,27 @@ std::string command_list() {
 }
 
 void add_globals(CLI::App& app, GlobalFlags& flags) {
-  static std::string unused;
   app.add_option("--root", flags.globals.root, "Directory for the state of containers");
   app.add_option("--log", flags.globals.log, "File that gets what goes wrong");
   app.add_option("--log-format", flags.log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
   app.add_flag("--debug", flags.globals.debug, "Log every decision and step");
-  app.add_flag("--systemd-cgroup", flags.systemd_cgroup, "Not supported");
-  app.add_option("--rootless", flags.rootless, "true, false or auto");
-  app.add_option("--criu", unused)->group("");  // old engines say it always
-  app.add_flag("-v,--version", flags.version, "Print the version");
+  app.add_flag("--systemd-cgroup", flags.globals.systemd_cgroup,
+               "Let systemd make the cgroups; cgroupsPath is then \"slice:prefix:name\"");
+  app.add_option("--cgroup-manager", flags.cgroup_manager, "cgroupfs or systemd")
+      ->check(CLI::IsMember({"cgroupfs", "systemd"}));
+  app.add_option("--rootless", flags.rootless,
+                 "Leave out what may not be done to cgroups: true, false or auto")
+      ->check(CLI::IsMember({"auto", "true", "false", "1", "0"}));
+  app.add_option("--criu", flags.globals.criu, "Program for checkpoint and restore");
+  app.add_flag("-v,-V,--version", flags.version, "Print the version");
 }
 
 void check_globals(GlobalFlags& flags) {
-  if (flags.systemd_cgroup) {
-    throw Error(ErrorKind::kUnsupported,
-                "--systemd-cgroup: this runtime manages cgroups itself; use the cgroupfs driver");
-  }
-  if (flags.rootless == "true")
-    throw Error(ErrorKind::kUnsupported,
-                "--rootless: containers without root are not supported yet");
+  Globals& globals = flags.globals;
+  if (!flags.cgroup_manager.empty()) globals.systemd_cgroup = flags.cgroup_manager == "systemd";
+  if (flags.rootless != "auto")
+    globals.rootless = flags.rootless == "true" || flags.rootless == "1";
   flags.globals.root = fs::absolute(flags.globals.root).lexically_normal();
   flags.globals.json_log = flags.log_format == "json";
 }
@@ -149,8 +151,8 @@ const std::vector<Command>& commands() {
       {"events", "ID", "Print resource usage, again and again", run_events},
       {"spec", "", "Write a config.json to begin with", run_spec},
       {"features", "", "Print what this runtime can do", run_features},
-      {"checkpoint", "ID", "Not supported", run_checkpoint},
-      {"restore", "ID", "Not supported", run_checkpoint},
+      {"checkpoint", "ID", "Write a running container to files, by criu", run_checkpoint},
+      {"restore", "ID", "Make a container from such files", run_restore, true},
   };
   return table;
 }

@@ -1,10 +1,13 @@
-#include <cstdlib>
+#include <optional>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
 #include "base/cleanup.h"
+#include "base/files.h"
+#include "base/process.h"
+#include "cli/oci/oci_activation.h"
 #include "cli/oci/oci_command.h"
 #include "cli/oci/oci_log.h"
 #include "cli/oci/oci_session.h"
@@ -16,7 +19,7 @@ using base::Error;
 using base::ErrorKind;
 
 struct Flags {
-  std::string id, bundle, console_socket, pid_file;
+  std::string id, bundle, config, console_socket, pid_file;
   int preserve_fds = 0;
   bool detach = false, keep = false, no_pivot = false, no_new_keyring = false, no_subreaper = false;
 };
@@ -26,35 +29,23 @@ Flags parse_flags(const char* name, const Words& words) {
   CLI::App app("Makes a container from a bundle");
   app.name(std::string("sampan-oci ") + name);
   app.add_option("-b,--bundle", flags.bundle, "Directory of config.json; default: the current one");
+  app.add_option("-f,--config", flags.config, "Another file than config.json in the bundle");
   app.add_option("--console-socket", flags.console_socket,
                  "Socket that gets the terminal's master");
   app.add_option("--pid-file", flags.pid_file, "File that gets the first process's id");
   app.add_option("--preserve-fds", flags.preserve_fds, "Pass on so many descriptors from 3 on")
       ->check(CLI::Range(0, 1024));
-  app.add_flag("--no-pivot", flags.no_pivot, "Not supported");
-  app.add_flag("--no-new-keyring", flags.no_new_keyring, "Not supported");
+  app.add_flag("--no-pivot", flags.no_pivot,
+               "Move the root over the host's, where that is a ramfs, which can't be pivoted");
+  app.add_flag("--no-new-keyring", flags.no_new_keyring, "Keep the caller's session keyring");
+  app.add_flag("--no-subreaper", flags.no_subreaper, "Leave orphans to somebody else");
   if (std::string_view(name) == "run") {
     app.add_flag("-d,--detach", flags.detach, "Leave the container running");
     app.add_flag("--keep", flags.keep, "Do not delete the container after its end");
-    app.add_flag("--no-subreaper", flags.no_subreaper, "Leave orphans to somebody else");
   }
   app.add_option("ID", flags.id)->required();
   parse(app, words);
-  // Both weaken the container; what asks for them must not believe that it got them.
-  if (flags.no_pivot)
-    throw Error(ErrorKind::kUnsupported, "--no-pivot is not supported: the root is always pivoted");
-  if (flags.no_new_keyring) {
-    throw Error(
-        ErrorKind::kUnsupported,
-        "--no-new-keyring is not supported: a container always gets a session keyring of its own");
-  }
   return flags;
-}
-
-// systemd's protocol: the number of descriptors in our environment counts on top.
-int listen_fds() {
-  const char* const text = std::getenv("LISTEN_FDS");
-  return text == nullptr ? 0 : std::max(0, std::min(1024, std::atoi(text)));
 }
 
 void check_terminal(const oci::RuntimeSpec& spec, const Flags& flags, bool leaves) {
@@ -73,13 +64,31 @@ struct Request {
   oci::RuntimeSpec spec;
   runtime::CreateOptions options;
   base::UniqueFd console;
+  std::optional<NotifySocket> notify;
+  bool has_other_config = false;
 };
+
+void add_activation(Request& request) {
+  const int listening = count_listen_fds();
+  request.options.preserve_fds += listening;
+  if (request.spec.process) add_listen_variables(*request.spec.process, listening);
+  if (auto notify = NotifySocket::from_environment(request.options.state_dir)) {
+    notify->add_to(request.spec);
+    request.notify.emplace(std::move(*notify));
+  }
+}
+
+fs::path bundle_of(const Flags& flags) {
+  const fs::path bundle =
+      fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
+  return !bundle.has_filename() && bundle != bundle.root_path() ? bundle.parent_path() : bundle;
+}
 
 Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
   Request request;
-  fs::path bundle = fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
-  if (!bundle.has_filename() && bundle != bundle.root_path()) bundle = bundle.parent_path();
-  request.spec = load_spec(bundle);
+  const fs::path bundle = bundle_of(flags);
+  request.spec = load_spec(bundle, flags.config);
+  request.has_other_config = !flags.config.empty();
   check_terminal(request.spec, flags, leaves);
   if (!flags.console_socket.empty()) request.console = connect_console(flags.console_socket);
   request.options = {.id = flags.id,
@@ -87,17 +96,28 @@ Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
                      .state_dir = state_dir_of(globals, flags.id),
                      .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
                      .cgroup_parent = "/sampan",
-                     .preserve_fds = flags.preserve_fds + listen_fds(),
+                     .preserve_fds = flags.preserve_fds,
                      .console_socket = request.console.get(),
-                     .cache_dir = seccomp_cache_of(globals)};
+                     .cache_dir = seccomp_cache_of(globals),
+                     .new_keyring = !flags.no_new_keyring,
+                     .no_pivot = flags.no_pivot};
   if (!leaves && request.spec.process && !request.spec.process->console_size) {
     request.spec.process->console_size = find_console_size();
   }
-  if (listen_fds() > 0 && request.spec.process) {
-    request.spec.process->env.push_back("LISTEN_FDS=" + std::to_string(listen_fds()));
-    request.spec.process->env.emplace_back("LISTEN_PID=1");
-  }
+  add_activation(request);
   return request;
+}
+
+runtime::Created create(Request& request) {
+  if (request.notify) request.notify->make_directory();
+  runtime::Created created = runtime::create(request.spec, request.options);
+  if (request.notify) request.notify->keep();  // removed with the container from now on
+  // What exec needs of it later is not in the bundle's config.json.
+  if (request.has_other_config) {
+    base::write_file(config_copy_of(request.options.state_dir),
+                     oci::render_runtime_spec(request.spec), 0600);
+  }
+  return created;
 }
 
 // A container whose start failed half-way leaves nothing, whatever the reason.
@@ -119,7 +139,7 @@ int run_create(const Globals& globals, const Words& words) {
   const Flags flags = parse_flags("create", words);
   Request request = make_request(globals, flags, true);
   request.options.exec_fifo = true;
-  const runtime::Created created = runtime::create(request.spec, request.options);
+  const runtime::Created created = create(request);
   or_remove(request.options.state_dir, [&] { write_pid_file(flags.pid_file, created.init.pid); });
   return 0;
 }
@@ -130,8 +150,13 @@ int run_start(const Globals& globals, const Words& words) {
   std::string id;
   app.add_option("ID", id)->required();
   parse(app, words);
-  load(globals, id);
-  runtime::start_by_fifo(state_dir_of(globals, id));
+  const runtime::State state = load(globals, id);
+  const fs::path state_dir = state_dir_of(globals, id);
+  auto notify = NotifySocket::from_environment(state_dir);
+  const bool listens = notify && notify->bind();
+  runtime::start_by_fifo(state_dir);
+  const auto process = listens ? base::open_process(state.init) : std::nullopt;
+  if (process) notify->forward_until_ready(process->get(), state.init.pid);
   return 0;
 }
 
@@ -140,23 +165,23 @@ int run_run(const Globals& globals, const Words& words) {
   Request request = make_request(globals, flags, flags.detach);
   const fs::path& state_dir = request.options.state_dir;
   if (!flags.detach && !flags.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  if (flags.detach) {
-    runtime::Created created = runtime::create(request.spec, request.options);
-    or_remove(state_dir, [&] {
-      write_pid_file(flags.pid_file, created.init.pid);
-      runtime::start(created);
-    });
-    return 0;
-  }
-  Session session;
-  runtime::Created created = runtime::create(request.spec, request.options);
+  std::optional<Session> session;
+  if (!flags.detach) session.emplace();
+  runtime::Created created = create(request);
   int code = 0;
   or_remove(state_dir, [&] {
+    if (request.notify) request.notify->bind();
     write_pid_file(flags.pid_file, created.init.pid);
     runtime::start(created);
-    code = session.wait(created.init.pid, created.pidfd.get(), std::move(created.console));
+    const NotifySocket* const notify = request.notify ? &*request.notify : nullptr;
+    if (session) {
+      code =
+          session->wait(created.init.pid, created.pidfd.get(), std::move(created.console), notify);
+    } else if (notify != nullptr) {
+      notify->forward_until_ready(created.pidfd.get(), created.init.pid);
+    }
   });
-  if (!flags.keep) runtime::remove(state_dir, runtime::RemoveMode::kForced);
+  if (session && !flags.keep) runtime::remove(state_dir, runtime::RemoveMode::kForced);
   return code;
 }
 

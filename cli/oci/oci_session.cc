@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
+#include "cli/oci/oci_activation.h"
 
 namespace cli_oci {
 namespace {
@@ -109,7 +110,7 @@ Session::~Session() {
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-int Session::wait(pid_t pid, int pidfd, base::UniqueFd console) {
+int Session::wait(pid_t pid, int pidfd, base::UniqueFd console, const NotifySocket* notify) {
   std::optional<RawMode> raw;
   if (console) {
     raw.emplace();
@@ -118,10 +119,12 @@ int Session::wait(pid_t pid, int pidfd, base::UniqueFd console) {
   int input = console ? STDIN_FILENO : -1;
   int output = console.get();
   for (;;) {
-    pollfd items[] = {{.fd = pidfd, .events = POLLIN, .revents = 0},
-                      {.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                      {.fd = output, .events = POLLIN, .revents = 0},
-                      {.fd = input, .events = POLLIN, .revents = 0}};
+    pollfd items[] = {
+        {.fd = pidfd, .events = POLLIN, .revents = 0},
+        {.fd = signals_.get(), .events = POLLIN, .revents = 0},
+        {.fd = output, .events = POLLIN, .revents = 0},
+        {.fd = input, .events = POLLIN, .revents = 0},
+        {.fd = notify != nullptr ? notify->fd() : -1, .events = POLLIN, .revents = 0}};
     if (poll(items, std::size(items), -1) < 0) {
       if (errno == EINTR) continue;
       base::throw_errno("poll");
@@ -129,6 +132,8 @@ int Session::wait(pid_t pid, int pidfd, base::UniqueFd console) {
     if (items[1].revents != 0) pass_on_signals(signals_.get(), pidfd, console.get());
     if (items[2].revents != 0 && !copy_some(output, STDOUT_FILENO)) output = -1;
     if (items[3].revents != 0 && !copy_some(input, console.get())) input = -1;
+    // The manager watches us, not the container's process, which is our child: no MAINPID.
+    if (items[4].revents != 0 && notify->forward(0)) notify = nullptr;
     if (items[0].revents != 0) break;
   }
   if (output >= 0) drain(output);

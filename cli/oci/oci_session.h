@@ -11,6 +11,8 @@
 
 namespace cli_oci {
 
+class NotifySocket;
+
 // Takes signals from now on as descriptors, so that none is lost between the birth of the process
 // and wait(). Restores the terminal and the signal mask in the end, whatever happens.
 class Session {
@@ -20,8 +22,9 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
-  // `console`: the pty's master, or none. Returns the exit code: its own, or 128 + the signal.
-  int wait(pid_t pid, int pidfd, base::UniqueFd console);
+  // `console`: the pty's master, or none. `notify`: lent, whose first message that the container is
+  // ready goes to the service manager. Returns the exit code: its own, or 128 + the signal.
+  int wait(pid_t pid, int pidfd, base::UniqueFd console, const NotifySocket* notify = nullptr);
 
  private:
   base::UniqueFd signals_;

@@ -49,21 +49,49 @@ oci::RuntimeSpec example_spec() {
   return spec;
 }
 
+// What an ordinary user can have of it: ids of the own user alone, no network namespace, which
+// nobody could connect, and no cgroups.
+void make_rootless(oci::RuntimeSpec& spec) {
+  auto& namespaces = spec.linux_.namespaces;
+  std::erase_if(namespaces, [](const oci::Namespace& each) {
+    return each.type == NamespaceType::kNetwork || each.type == NamespaceType::kUser;
+  });
+  namespaces.push_back({.type = NamespaceType::kUser, .path = {}});
+  spec.linux_.uid_mappings = {{.container_id = 0, .host_id = geteuid(), .size = 1}};
+  spec.linux_.gid_mappings = {{.container_id = 0, .host_id = getegid(), .size = 1}};
+  spec.linux_.resources = {};
+  for (oci::Mount& mount : spec.mounts) {
+    // Without a network namespace of its own it has no right to a sysfs.
+    if (mount.destination == "/sys") {
+      mount = {.destination = "/sys",
+               .type = "none",
+               .source = "/sys",
+               .options = {"rbind", "nosuid", "noexec", "nodev", "ro"}};
+    }
+    // Only ids that are mapped may own files.
+    std::erase_if(mount.options, [](const std::string& option) {
+      return option.starts_with("uid=") || option.starts_with("gid=");
+    });
+  }
+  std::erase_if(spec.mounts, [](const oci::Mount& mount) { return mount.type == "cgroup"; });
+}
+
 }  // namespace
 
 int run_spec(const Globals&, const Words& words) {
   CLI::App app("Writes a config.json to begin with");
   app.name("sampan-oci spec");
   std::string bundle = ".";
+  std::string name = "config.json";
   bool rootless = false;
   app.add_option("-b,--bundle", bundle, "Directory to write it into");
-  app.add_flag("--rootless", rootless, "Not supported");
+  app.add_option("-f,--file", name, "File to write; a relative name counts from the bundle");
+  app.add_flag("--rootless", rootless, "For a user without root");
   parse(app, words);
-  if (rootless)
-    throw Error(ErrorKind::kUnsupported,
-                "--rootless: containers without root are not supported yet");
-  const fs::path file = fs::path(bundle) / "config.json";
-  const std::string text = oci::render_runtime_spec(example_spec());
+  oci::RuntimeSpec spec = example_spec();
+  if (rootless) make_rootless(spec);
+  const fs::path file = fs::path(bundle) / name;
+  const std::string text = oci::render_runtime_spec(spec);
   const base::UniqueFd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!fd && errno == EEXIST)
     throw Error(ErrorKind::kConflict, file.string() + " exists; remove it first");

@@ -136,7 +136,8 @@ TEST(Plan, OfAnExec) {
   oci::Process process = *make_spec().process;
   process.terminal = true;
   expect_golden("plan_exec",
-                render(plan_exec(make_spec(), process, {.task_files = make_cgroups().task_files},
+                render(plan_exec(make_spec(), process,
+                                 {.task_files = make_cgroups().task_files, .keyring = "_ses.one"},
                                  {}, nullptr, make_host())));
 }
 
