@@ -235,7 +235,7 @@ class TemplateParser {
       const std::string keyword = parser.take_keyword();
       if (keyword == "end") return keyword;
       if (keyword == "else") {
-        pending_ = parser.at_end() ? std::nullopt : std::optional(std::move(parser));
+        pending_ = parser.at_end() ? std::nullopt : std::optional(parser);
         return keyword;
       }
       out.push_back(keyword.empty() ? output(parser) : compound(keyword, parser));
