@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/cleanup.h"
 #include "cli/oci/oci_command.h"
 
 namespace cli_oci {
@@ -15,11 +16,15 @@ using base::Error;
 using base::ErrorKind;
 using Json = nlohmann::ordered_json;  // members in the order in which they are put in
 
+// Reads the file itself: getpwuid(3) would load plug-ins, which a static program can't.
 std::string owner_of(const fs::path& directory) {
   struct stat info = {};
   if (stat(directory.c_str(), &info) != 0) return {};
-  const passwd* const user = getpwuid(info.st_uid);
-  return user != nullptr ? user->pw_name : "#" + std::to_string(info.st_uid);
+  const base::CHandle<FILE, fclose> users(std::fopen("/etc/passwd", "re"));
+  while (const passwd* const user = users ? fgetpwent(users.get()) : nullptr) {
+    if (user->pw_uid == info.st_uid) return user->pw_name;
+  }
+  return "#" + std::to_string(info.st_uid);
 }
 
 // The bundle may be gone or changed since; then the place is not known.
