@@ -128,10 +128,12 @@ class Creation {
       has_cgroups_ = true;
     }
     start_child();
+    // Nobody but our caller can open a gate that is a socket, so this can be said while the child
+    // mounts: if we die, so does it.
+    if (!options_.exec_fifo) save_as_created();
     serve_child();
     trace_steps(design_.plan, *child_);
-    record_.state.status = Status::kCreated;
-    save_record(options_.state_dir, record_);
+    if (options_.exec_fifo) save_as_created();
     finished_ = true;
     return result();
   }
@@ -145,6 +147,12 @@ class Creation {
     record_ = first_record(spec_, options_, design_.cgroups);
     create_record(options_.state_dir, record_);  // names the cgroups before they are there
     has_record_ = true;
+  }
+
+  void save_as_created() {
+    Record created = record_;
+    created.state.status = Status::kCreated;
+    save_record(options_.state_dir, created);
   }
 
   void start_child() {
@@ -284,7 +292,7 @@ class Creation {
     try {
       if (has_cgroups_) {
         signal_cgroups(cgroups_.paths, SIGKILL);
-        remove_cgroups(cgroups_.paths);
+        remove_cgroups(cgroups_.paths, SharedParent::kKeep);
       }
     } catch (const Error& error) {
       base::trace("runtime", error.what());  // remove() tries again: the record names them

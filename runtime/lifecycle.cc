@@ -102,12 +102,12 @@ void remove(const fs::path& state_dir, RemoveMode mode) {
   }
   if (status != Status::kStopped) kill_everything(*record);
   try {
-    remove_cgroups(record->state.cgroup_paths);
+    remove_cgroups(record->state.cgroup_paths, SharedParent::kKeep);
   } catch (const Error& error) {
     // Without a pid namespace of its own a container leaves processes behind.
     base::trace("runtime", error.what());
     kill_everything(*record);
-    remove_cgroups(record->state.cgroup_paths);
+    remove_cgroups(record->state.cgroup_paths, SharedParent::kKeep);
   }
   record->state.status = Status::kStopped;
   run_late_hooks(record->hooks.poststop, "poststop", record->state);
