@@ -112,12 +112,12 @@ int run_run(const Globals& globals, const Words& words) {
   if (trace) {
     base::set_trace_sink([](const base::TraceEvent& event) { print_error(render_trace(event)); });
   }
-  engine::Engine engine(globals.config);
   if (explain) {
-    print(engine.explain(options));
+    print(engine::Engine(globals.config).explain(options));
     return 0;
   }
   if (!detach) check_terminal(options.interactive, options.tty);
+  engine::Engine engine(globals.config, engine::Engine::Purpose::kStart);
   ContainerIdFile id_file(container.cidfile);
   const std::string id =
       create_container(engine, options, container.quiet, engine::Engine::Purpose::kStart);
@@ -168,7 +168,7 @@ int run_start(const Globals& globals, const Words& words) {
        &options.detach_keys},
   };
   const Words arguments = parse_arguments(kStart, flags, words);
-  engine::Engine engine(globals.config);
+  engine::Engine engine(globals.config, engine::Engine::Purpose::kStart);
   if (attach || options.stdin_open) {
     if (arguments.size() > 1) {
       throw base::Error(base::ErrorKind::kInvalid,

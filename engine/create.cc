@@ -138,8 +138,7 @@ std::string Engine::create(const ContainerOptions& given,
                                    .image = image,
                                    .image_config = oci::parse_image_config(image.config),
                                    .network = {}},
-                         .lock = {},
-                         .monitor = std::nullopt};
+                         .lock = {}};
   BundleInput& input = prepared.input;
   warn_of_platform(input.image_config, given, on_progress);
   check_options(given, input.image_config);
@@ -149,8 +148,6 @@ std::string Engine::create(const ContainerOptions& given,
       on_progress({.kind = "warning", .layer = {}, .text = warning});
     }
   }
-  // Its program loads while this one writes the row.
-  if (purpose == Purpose::kStart) prepared.monitor.emplace(state_->config);
   name_volumes(input.options, input.image_config.volumes);
   if (input.options.stop_signal.empty()) input.options.stop_signal = input.image_config.stop_signal;
 

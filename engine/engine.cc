@@ -36,9 +36,9 @@ storage::ContainerRow Engine::State::load_running_row(std::string_view name_or_i
   throw base::Error(base::ErrorKind::kConflict, "Container " + row.id + " is not running");
 }
 
-Engine::Engine(Config config) {
+Engine::Engine(Config config, Purpose purpose) {
   base::TraceStep step("engine", "open the store");
-  state_ = std::make_unique<State>(std::move(config));
+  state_ = std::make_unique<State>(std::move(config), purpose);
   reconcile(state_->store, state_->config);
   state_->store.sweep(storage::Store::Sweep::kQuick);
 }

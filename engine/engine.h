@@ -70,7 +70,12 @@ struct AttachOptions {
 
 class Engine {
  public:
-  explicit Engine(Config config);  // opens the store; sweeps what a killed command left (cheap)
+  // kStart: the caller starts a container next.
+  enum class Purpose { kKeep, kStart };
+
+  // Opens the store; sweeps what a killed command left (cheap). kStart: the process that will be
+  // the container's monitor loads meanwhile, and ends by itself where it is not needed.
+  explicit Engine(Config config, Purpose purpose = Purpose::kKeep);
   ~Engine();
 
   storage::Store& store();
@@ -81,9 +86,8 @@ class Engine {
                    const std::function<void(const PullProgress&)>& on_progress);
 
   // Containers. `create` resolves the image (pulling as options.pull says), adds row, lease and
-  // volumes; returns the id. kStart: the caller starts it next; should the caller die before that,
-  // the next command removes a --rm container.
-  enum class Purpose { kKeep, kStart };
+  // volumes; returns the id. kStart: should the caller die before it starts it, the next command
+  // removes a --rm container.
   std::string create(const ContainerOptions& options,
                      const std::function<void(const PullProgress&)>& on_progress,
                      Purpose purpose = Purpose::kKeep);

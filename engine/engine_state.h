@@ -16,11 +16,13 @@ namespace engine {
 struct PreparedStart {
   BundleInput input;
   base::UniqueFd lock;
-  std::optional<NewMonitor> monitor;
 };
 
 struct Engine::State {
-  explicit State(Config given) : config(std::move(given)), store(config.root) {}
+  State(Config given, Purpose purpose)
+      : config(std::move(given)),
+        monitor(purpose == Purpose::kStart ? std::make_optional<NewMonitor>(config) : std::nullopt),
+        store(config.root) {}
 
   RunDirectory directory_of(std::string_view id) const { return {config.state, id}; }
   // Whether a monitor (or a command that is starting one) has it.
@@ -47,6 +49,7 @@ struct Engine::State {
   void remove_stopped(const storage::ContainerRow& row, RemoveVolumes volumes);
 
   Config config;
+  std::optional<NewMonitor> monitor;  // started early, for the first container that wants one
   storage::Store store;
   std::optional<PreparedStart> prepared;
 };

@@ -120,11 +120,11 @@ class Monitor {
     std::optional<StartedContainer> container;
     try {
       container = create_from_bundle(*store_, config_, directory_, job_.id);
-      settle();
       {
         base::TraceStep step("engine", "execute the program");
         runtime::start(container->process);
       }
+      settle();
       base::TraceStep step("engine", "record that it runs");
       listener_ = listen_for_clients(directory_);
       record_start(*store_, job_.id, container->process.init, container->network);

@@ -49,9 +49,9 @@ NewMonitor::NewMonitor(const Config& config) {
   base::check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
   socket_.reset(pair[0]);
   const base::UniqueFd theirs(pair[1]);
-  const base::UniqueFd self = base::open_self_read_only();
+  program_ = base::open_self_read_only();
   base::SpawnOptions options;
-  options.program_fd = self.get();
+  options.program_fd = program_.get();
   options.arguments = {"sampan",  "__monitor",           "--root",          config.root.string(),
                        "--state", config.state.string(), "--cgroup-parent", config.cgroup_parent};
   options.environment.emplace();

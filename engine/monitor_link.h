@@ -44,6 +44,9 @@ class NewMonitor {
 
  private:
   base::UniqueFd socket_;
+  // The program's mount, which closing takes apart: the kernel waits for every processor meanwhile,
+  // so it is closed when the command has nothing else to do.
+  base::UniqueFd program_;
   pid_t pid_ = -1;
 };
 

@@ -58,8 +58,7 @@ MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t
   if (!is_prepared) {
     const storage::ContainerRow row = load_current_row(name_or_id);
     prepared.emplace(PreparedStart{.input = load_bundle_input(store, row),
-                                   .lock = lock_stopped(row, kCleanupSeconds),
-                                   .monitor = std::nullopt});
+                                   .lock = lock_stopped(row, kCleanupSeconds)});
     // What another command did before we had the lock.
     prepared->input.row = load_row(store, row.id);
   }
@@ -68,7 +67,7 @@ MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t
   BundleInput& input = start.input;
   const RunDirectory directory = directory_of(input.row.id);
   try {
-    if (!start.monitor) start.monitor.emplace(config);
+    if (!monitor) monitor.emplace(config);
     if (!is_prepared) {
       make_volumes(store, input.options,
                    open_tree(store, input.image, store.container_dir(input.row.id)));
@@ -82,7 +81,9 @@ MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t
       complete_endpoint(input);
     }
     write_bundle(store, config, directory, input);
-    return start.monitor->hand_over(input.row.id, std::move(start.lock), flags, wants);
+    MonitorLink link = monitor->hand_over(input.row.id, std::move(start.lock), flags, wants);
+    monitor.reset();
+    return link;
   } catch (const base::Error& error) {
     record_failure(store, input.row, error);
     directory.remove();
