@@ -1,39 +1,10 @@
 """The engines that the benchmark compares: each started with state of its own on the benchmark's file system, and ended by its id."""
 
-import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import time
 
-
-def run(words, check=True, **more):
-    more.setdefault("stdin", subprocess.DEVNULL)
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **more)
-    if check and done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
-
-
-class Engine:
-    """One engine's words for what is measured; a method that returns None is something it can't do here."""
-
-    name = ""
-
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder) / self.name
-        self.folder.mkdir(parents=True)
-
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
-
-    def version(self):
-        return ""
+from engines import ContainerdEngine, DockerEngine, Engine, PodmanEngine, run
 
 
 class Sampan(Engine):
@@ -77,36 +48,7 @@ class Sampan(Engine):
                 pass
 
 
-class Docker(Engine):
-    name = "docker"
-
-    def start(self):
-        config = {"data-root": f"{self.folder}/data", "exec-root": f"{self.folder}/exec", "pidfile": f"{self.folder}/pid",
-                  "hosts": [f"unix://{self.folder}/sock"], "insecure-registries": ["127.0.0.0/8"], "storage-driver": "overlay2",
-                  "cgroup-parent": f"/sampan-bench-docker-{os.getpid()}"}
-        (self.folder / "daemon.json").write_text(json.dumps(config))
-        self.log = open(self.folder / "log", "wb")
-        self.daemon = subprocess.Popen(["/usr/sbin/dockerd", "--config-file", f"{self.folder}/daemon.json"], stdout=self.log,
-                                       stderr=self.log, start_new_session=True)
-        client = "/usr/bin/docker" if os.path.exists("/usr/bin/docker") else "docker"
-        self.base = [client, "-H", f"unix://{self.folder}/sock"]
-        for _ in range(300):
-            if run(self.base + ["version"], check=False).returncode == 0:
-                return
-            if self.daemon.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise RuntimeError("dockerd: " + (self.folder / "log").read_text()[-2000:])
-
-    def stop(self):
-        self.daemon.terminate()
-        try:
-            self.daemon.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.daemon.pid, signal.SIGKILL)
-            self.daemon.wait()
-        self.log.close()
-
+class Docker(DockerEngine):
     pull = lambda self, image: self.base + ["pull", "-q", image]
     forget = lambda self, image: self.base + ["rmi", "-f", image]
     run = lambda self, network, image, *command: self.base + ["run", "--rm", "--network", network, image, *command]
@@ -117,16 +59,7 @@ class Docker(Engine):
     version = lambda self: run(self.base + ["version", "--format", "{{.Server.Version}}"]).stdout.strip()
 
 
-class Podman(Engine):
-    name = "podman"
-
-    def start(self):
-        # --ulimit: podman raises limits by default, which needs CAP_SYS_RESOURCE.
-        self.ulimit = ["--ulimit", "nofile=1024:20000", "--ulimit", "nproc=1024:1024"]
-        self.base = ["podman", "--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run", "--tmpdir", f"{self.folder}/tmp",
-                     "--cgroup-manager=cgroupfs", "--events-backend=file", "--storage-driver=overlay", "--runtime=/usr/sbin/runc"]
-        run(self.base + ["info"])
-
+class Podman(PodmanEngine):
     pull = lambda self, image: self.base + ["pull", "-q", "--tls-verify=false", image]
     forget = lambda self, image: self.base + ["rmi", "-f", image]
     run = lambda self, network, image, *command: self.base + ["run", "--rm", *self.ulimit, "--network", network, image, *command]
@@ -137,27 +70,7 @@ class Podman(Engine):
     version = lambda self: run(self.base + ["version", "--format", "{{.Version}}"]).stdout.strip()
 
 
-class Containerd(Engine):
-    name = "containerd"
-
-    def start(self):
-        config = self.folder / "config.toml"
-        config.write_text(f'version = 2\nroot = "{self.folder}/root"\nstate = "{self.folder}/state"\n'
-                          f'[grpc]\naddress = "{self.folder}/sock"\n[debug]\nlevel = "error"\n')
-        self.log = open(self.folder / "log", "wb")
-        self.daemon = subprocess.Popen(["containerd", "--config", str(config)], stdout=self.log, stderr=self.log, start_new_session=True)
-        self.base = ["ctr", "--address", f"{self.folder}/sock"]
-        for _ in range(300):
-            if run(self.base + ["version"], check=False).returncode == 0:
-                return
-            time.sleep(0.1)
-        raise RuntimeError("containerd: " + (self.folder / "log").read_text()[-2000:])
-
-    def stop(self):
-        self.daemon.terminate()
-        self.daemon.wait(60)
-        self.log.close()
-
+class Containerd(ContainerdEngine):
     pull = lambda self, image: self.base + ["image", "pull", "--plain-http", image]
     forget = lambda self, image: self.base + ["image", "rm", "--sync", image]
 

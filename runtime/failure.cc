@@ -25,7 +25,8 @@ std::string in_quotes(const std::string& text) { return '"' + text + '"'; }
 // As docker words it; tools look for these texts.
 Error program_not_found(const std::string& program, int error) {
   const std::string start = "exec: " + in_quotes(program) + ": ";
-  if (error == EISDIR) return {ErrorKind::kCommandNotRunnable, start + "is a directory", error};
+  if (error == EISDIR)
+    return {ErrorKind::kCommandNotRunnable, start + "is a directory: permission denied", error};
   if (error == ENOENT && program.find('/') == std::string::npos) {
     return {ErrorKind::kCommandNotFound, start + "executable file not found in $PATH", error};
   }

@@ -215,6 +215,22 @@ def busybox_image(**more):
     return Image([busybox_layer()], config=config, **more)
 
 
+def save(image, name, path):
+    """Writes the image in the format of `docker save`, which every engine loads."""
+    config = json.loads(image.manifest()[0])["config"]["digest"]
+    with tarfile.open(path, "w") as tar:
+        def add(entry, data):
+            info = tarfile.TarInfo(entry)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        hexes = [digest_of(layer).split(":")[1] for layer in image.layers]
+        for digest, layer in zip(hexes, image.layers):
+            add(f"{digest}/layer.tar", layer)
+        add(config.split(":")[1] + ".json", image.blobs[config])
+        add("manifest.json", json.dumps([{"Config": config.split(":")[1] + ".json", "RepoTags": [name],
+                                          "Layers": [f"{digest}/layer.tar" for digest in hexes]}]).encode())
+
+
 def main(arguments):
     if len(arguments) < 2:
         sys.exit(__doc__)

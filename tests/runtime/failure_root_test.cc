@@ -17,7 +17,7 @@ TEST_F(FailureTest, AMissingProgramIsNamedAsDockerDoes) {
   EXPECT_EQ(error_of([&] { run({"/etc/passwd"}); }, ErrorKind::kCommandNotRunnable),
             "exec: \"/etc/passwd\": permission denied");
   EXPECT_EQ(error_of([&] { run({"/etc"}); }, ErrorKind::kCommandNotRunnable),
-            "exec: \"/etc\": is a directory");
+            "exec: \"/etc\": is a directory: permission denied");
   EXPECT_FALSE(fs::exists(state_dir("one")));
 }
 
