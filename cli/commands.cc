@@ -231,6 +231,7 @@ int run_help(const Globals& globals, const Words& words) {
 
 int run_program(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "__monitor") return engine::run_monitor(argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) == "__janitor") return engine::run_janitor(argc, argv);
   try {
     return dispatch(argc, argv);
   } catch (const HelpRequest& request) {

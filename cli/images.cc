@@ -234,8 +234,7 @@ int run_rmi(const Globals& globals, const Words& words) {
     if (result.deleted) print("Deleted: " + result.deleted->str() + "\n");
     for (const std::string& layer : result.layers) print("Deleted: sha256:" + layer + "\n");
   });
-  engine.store().sweep(Store::Sweep::kThorough);
-  engine.store().discard_trash();
+  if (engine.store().sweep(Store::Sweep::kAllButTrash) > 0) engine::start_janitor(globals.config);
   return code;
 }
 

@@ -137,6 +137,12 @@ class Engine {
   std::unique_ptr<State> state_;
 };
 
+// Starts a process that empties the store's trash while nobody waits for it.
+void start_janitor(const Config& config);
+// That process: the hidden command `sampan __janitor --root DIR`. Killed at any moment, it leaves
+// the rest to the next command that removes something.
+int run_janitor(int argc, char** argv);
+
 // The hidden command `sampan __monitor`: runs one container until its end; never returns normally
 // to the command line. Descriptor 3 is the control socket to whoever started it.
 int run_monitor(int argc, char** argv);

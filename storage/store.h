@@ -214,9 +214,10 @@ class Store {
   // without rows, containers in kRemoving whose processes are gone (an engine sets that status when
   // only row and directory are left). Returns how many things went or lie in trash/: where that is
   // not 0, discard_trash() has work when nobody waits. The quick form costs some 30 µs. The
-  // thorough one also looks at layers, volumes, locks and old partial blobs, and empties the trash;
-  // to be called where somebody waits for a network anyway, such as a pull.
-  enum class Sweep { kQuick, kThorough };
+  // thorough one also looks at layers, volumes, locks and old partial blobs, and empties the trash
+  // (or leaves that to another process); to be called where somebody waits for a network anyway,
+  // such as a pull.
+  enum class Sweep { kQuick, kAllButTrash, kThorough };
   int sweep(Sweep how);
 
   // Moves a tree out of sight at once (rename into trash/), to be removed by discard_trash() of any

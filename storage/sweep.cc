@@ -160,12 +160,12 @@ void sweep_locks(const fs::path& root) {
 int Store::sweep(Sweep how) {
   int count = static_cast<int>(list_entries(root_ / "trash").size());
   count += sweep_staging(*this) + finish_removals(*this);
-  if (how == Sweep::kThorough || is_quickly_compared(*this)) count += sweep_containers(*this);
+  if (how != Sweep::kQuick || is_quickly_compared(*this)) count += sweep_containers(*this);
   if (how == Sweep::kQuick) return count;
   count += sweep_layers(*this) + sweep_volumes(*this);
   count += sweep_partials(root_);
   sweep_locks(root_);
-  discard_trash();
+  if (how == Sweep::kThorough) discard_trash();
   return count;
 }
 

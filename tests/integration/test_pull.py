@@ -64,6 +64,38 @@ def test_images_and_rmi(sampan, busybox):
     wait_until(lambda: not list((sampan.root / "layers").iterdir()), what="the layers' end")
 
 
+def janitors(store):
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+        except OSError:
+            continue
+        if b"__janitor" in words and str(store.root).encode() in words:
+            found.append(int(entry.name))
+    return found
+
+
+def test_rmi_does_not_wait_for_the_files_and_a_killed_janitor_leaks_nothing(sampan, registry, busybox):
+    layer = images.LayerTar()
+    for number in range(4_000):
+        layer.add(f"d{number // 100}/f{number}", b"x")
+    name = push(registry, "many", images.Image([layer.bytes()], config={"Cmd": ["x"]}))
+    trash = sampan.root / "trash"
+    sampan.run("pull", "-q", busybox)
+    sampan.run("pull", "-q", name)
+    begin = time.monotonic()
+    sampan.run("rmi", name)
+    took = time.monotonic() - begin
+    for pid in janitors(sampan):
+        os.kill(pid, signal.SIGKILL)
+    assert list(trash.iterdir()), "the kill came in time"
+    assert took < 0.15, "as long as a few renames: removing so many files takes longer"
+    assert sampan.out("images", "-q", name) == "" and len(list((sampan.root / "layers").iterdir())) == 1
+    sampan.run("run", "--rm", busybox, "true")
+    wait_until(lambda: not list(trash.iterdir()), seconds=60, what="the end of what the janitor left")
+
+
 def test_rmi_of_an_image_in_use(sampan, busybox):
     sampan.run("pull", "-q", busybox)
     sampan.run("create", "--name", "user", busybox)
