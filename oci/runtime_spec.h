@@ -10,15 +10,16 @@
 
 namespace oci {
 
-struct Mount {
-  std::string destination, type, source;
-  std::vector<std::string> options;
-  friend bool operator==(const Mount&, const Mount&) = default;
-};
-
 struct IdMapping {
   std::uint32_t container_id = 0, host_id = 0, size = 0;
   friend bool operator==(const IdMapping&, const IdMapping&) = default;
+};
+
+struct Mount {
+  std::string destination, type, source;
+  std::vector<std::string> options;
+  std::vector<IdMapping> uid_mappings, gid_mappings;  // of an idmapped mount
+  friend bool operator==(const Mount&, const Mount&) = default;
 };
 
 struct User {
@@ -44,6 +45,25 @@ struct ConsoleSize {
   friend bool operator==(const ConsoleSize&, const ConsoleSize&) = default;
 };
 
+struct Scheduler {     // sched_setattr(2)
+  std::string policy;  // "SCHED_FIFO"
+  std::optional<int> nice, priority;
+  std::vector<std::string> flags;  // "SCHED_FLAG_RESET_ON_FORK"
+  std::optional<std::uint64_t> runtime, deadline, period;
+  friend bool operator==(const Scheduler&, const Scheduler&) = default;
+};
+
+struct IoPriority {      // ioprio_set(2)
+  std::string io_class;  // "IOPRIO_CLASS_BE"
+  int priority = 0;
+  friend bool operator==(const IoPriority&, const IoPriority&) = default;
+};
+
+struct CpuAffinity {          // of exec alone; lists of processors: "0-3,7"
+  std::string before, after;  // joining the cgroup: `initial` and `final`
+  friend bool operator==(const CpuAffinity&, const CpuAffinity&) = default;
+};
+
 struct Process {
   bool terminal = false;
   std::optional<ConsoleSize> console_size;
@@ -55,6 +75,9 @@ struct Process {
   bool no_new_privileges = false;
   std::string apparmor_profile, selinux_label;
   std::optional<int> oom_score_adj;
+  std::optional<Scheduler> scheduler;
+  std::optional<IoPriority> io_priority;
+  std::optional<CpuAffinity> exec_cpu_affinity;
   friend bool operator==(const Process&, const Process&) = default;
 };
 
@@ -113,6 +136,11 @@ struct ThrottleDevice {
   friend bool operator==(const ThrottleDevice&, const ThrottleDevice&) = default;
 };
 
+struct RdmaLimit {
+  std::optional<std::uint32_t> hca_handles, hca_objects;
+  friend bool operator==(const RdmaLimit&, const RdmaLimit&) = default;
+};
+
 struct Resources {
   std::vector<DeviceRule> devices;
   struct Memory {
@@ -141,6 +169,7 @@ struct Resources {
     std::map<std::string, std::uint32_t> priorities;
     friend bool operator==(const Network&, const Network&) = default;
   } network;
+  std::map<std::string, RdmaLimit> rdma;  // by device
   std::map<std::string, std::string> unified;
   friend bool operator==(const Resources&, const Resources&) = default;
 };
@@ -170,10 +199,37 @@ struct Seccomp {
   friend bool operator==(const Seccomp&, const Seccomp&) = default;
 };
 
+struct TimeOffset {
+  std::int64_t seconds = 0;
+  std::uint32_t nanoseconds = 0;
+  friend bool operator==(const TimeOffset&, const TimeOffset&) = default;
+};
+
+struct IntelRdt {
+  std::string clos_id, l3_cache_schema, mem_bw_schema;
+  std::vector<std::string> schemata;
+  bool enable_cmt = false, enable_mbm = false, enable_monitoring = false;
+  friend bool operator==(const IntelRdt&, const IntelRdt&) = default;
+};
+
+struct MemoryPolicy {       // set_mempolicy(2)
+  std::string mode, nodes;  // "MPOL_BIND", "0-1"
+  std::vector<std::string> flags;
+  friend bool operator==(const MemoryPolicy&, const MemoryPolicy&) = default;
+};
+
+struct Personality {   // personality(2)
+  std::string domain;  // "LINUX", "LINUX32"
+  std::vector<std::string> flags;
+  friend bool operator==(const Personality&, const Personality&) = default;
+};
+
 struct Linux {
   std::vector<Namespace> namespaces;
   std::vector<IdMapping> uid_mappings, gid_mappings;
+  std::map<std::string, TimeOffset> time_offsets;  // "monotonic", "boottime"
   std::vector<Device> devices;
+  std::map<std::string, std::string> net_devices;  // the host's name to the container's, or ""
   std::string cgroups_path;
   Resources resources;
   std::string rootfs_propagation;
@@ -181,6 +237,9 @@ struct Linux {
   std::map<std::string, std::string> sysctl;
   std::vector<std::string> masked_paths, readonly_paths;
   std::string mount_label;
+  std::optional<IntelRdt> intel_rdt;
+  std::optional<MemoryPolicy> memory_policy;
+  std::optional<Personality> personality;
   friend bool operator==(const Linux&, const Linux&) = default;
 };
 

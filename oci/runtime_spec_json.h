@@ -17,6 +17,9 @@ namespace oci {
 void refuse_unsupported(const JsonValue& object, std::initializer_list<std::string_view> names);
 
 std::string parse_absolute_path(const JsonValue& value);
+std::vector<IdMapping> parse_mappings(const JsonValue& value);
+void write_mappings(JsonWriter& json, std::string_view name,
+                    const std::vector<IdMapping>& mappings);
 
 Process parse_process(const JsonValue& value);
 Linux parse_linux(const JsonValue& value);

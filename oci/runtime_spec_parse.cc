@@ -33,13 +33,14 @@ Root parse_root(const JsonValue& value) {
 }
 
 Mount parse_mount(const JsonValue& value) {
-  refuse_unsupported(value, {"uidMappings", "gidMappings"});
   Mount mount;
   mount.destination = value["destination"].string();
   if (mount.destination.empty()) value["destination"].fail("must not be empty");
   value["type"].read(mount.type);
   value["source"].read(mount.source);
   value["options"].read(mount.options);
+  mount.uid_mappings = parse_mappings(value["uidMappings"]);
+  mount.gid_mappings = parse_mappings(value["gidMappings"]);
   return mount;
 }
 
@@ -94,6 +95,16 @@ void refuse_unsupported(const JsonValue& object, std::initializer_list<std::stri
     const JsonValue member = object[name];
     if (!member.is_empty()) member.fail("is not supported by this runtime");
   }
+}
+
+std::vector<IdMapping> parse_mappings(const JsonValue& value) {
+  std::vector<IdMapping> mappings;
+  for (const JsonValue& element : value.elements()) {
+    mappings.push_back({.container_id = element["containerID"].integer<std::uint32_t>(),
+                        .host_id = element["hostID"].integer<std::uint32_t>(),
+                        .size = element["size"].integer<std::uint32_t>()});
+  }
+  return mappings;
 }
 
 std::string parse_absolute_path(const JsonValue& value) {

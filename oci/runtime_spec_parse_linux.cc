@@ -31,16 +31,6 @@ std::vector<Namespace> parse_namespaces(const JsonValue& value) {
   return namespaces;
 }
 
-std::vector<IdMapping> parse_mappings(const JsonValue& value) {
-  std::vector<IdMapping> mappings;
-  for (const JsonValue& element : value.elements()) {
-    mappings.push_back({.container_id = element["containerID"].integer<std::uint32_t>(),
-                        .host_id = element["hostID"].integer<std::uint32_t>(),
-                        .size = element["size"].integer<std::uint32_t>()});
-  }
-  return mappings;
-}
-
 Device parse_device(const JsonValue& value) {
   Device device;
   device.path = parse_absolute_path(value["path"]);
@@ -59,15 +49,61 @@ Device parse_device(const JsonValue& value) {
   return device;
 }
 
+std::map<std::string, TimeOffset> parse_time_offsets(const JsonValue& value) {
+  std::map<std::string, TimeOffset> offsets;
+  for (const auto& [clock, offset] : value.members()) {
+    if (clock != "monotonic" && clock != "boottime") {
+      offset.fail("no clock of a time namespace: monotonic or boottime");
+    }
+    TimeOffset& entry = offsets[clock];
+    offset["secs"].read(entry.seconds);
+    offset["nanosecs"].read(entry.nanoseconds);
+  }
+  return offsets;
+}
+
+std::map<std::string, std::string> parse_net_devices(const JsonValue& value) {
+  std::map<std::string, std::string> devices;
+  for (const auto& [name, device] : value.members()) device["name"].read(devices[name]);
+  return devices;
+}
+
+IntelRdt parse_intel_rdt(const JsonValue& value) {
+  IntelRdt rdt;
+  value["closID"].read(rdt.clos_id);
+  value["l3CacheSchema"].read(rdt.l3_cache_schema);
+  value["memBwSchema"].read(rdt.mem_bw_schema);
+  value["schemata"].read(rdt.schemata);
+  value["enableCMT"].read(rdt.enable_cmt);
+  value["enableMBM"].read(rdt.enable_mbm);
+  value["enableMonitoring"].read(rdt.enable_monitoring);
+  return rdt;
+}
+
+MemoryPolicy parse_memory_policy(const JsonValue& value) {
+  MemoryPolicy policy;
+  policy.mode = value["mode"].string();
+  value["nodes"].read(policy.nodes);
+  value["flags"].read(policy.flags);
+  return policy;
+}
+
+Personality parse_personality(const JsonValue& value) {
+  Personality personality;
+  personality.domain = value["domain"].string();
+  value["flags"].read(personality.flags);
+  return personality;
+}
+
 }  // namespace
 
 Linux parse_linux(const JsonValue& value) {
-  refuse_unsupported(value,
-                     {"timeOffsets", "intelRdt", "memoryPolicy", "personality", "netDevices"});
   Linux settings;
   settings.namespaces = parse_namespaces(value["namespaces"]);
   settings.uid_mappings = parse_mappings(value["uidMappings"]);
   settings.gid_mappings = parse_mappings(value["gidMappings"]);
+  settings.time_offsets = parse_time_offsets(value["timeOffsets"]);
+  settings.net_devices = parse_net_devices(value["netDevices"]);
   for (const JsonValue& device : value["devices"].elements()) {
     settings.devices.push_back(parse_device(device));
   }
@@ -79,6 +115,13 @@ Linux parse_linux(const JsonValue& value) {
   value["maskedPaths"].read(settings.masked_paths);
   value["readonlyPaths"].read(settings.readonly_paths);
   value["mountLabel"].read(settings.mount_label);
+  if (value["intelRdt"].exists()) settings.intel_rdt = parse_intel_rdt(value["intelRdt"]);
+  if (value["memoryPolicy"].exists()) {
+    settings.memory_policy = parse_memory_policy(value["memoryPolicy"]);
+  }
+  if (value["personality"].exists()) {
+    settings.personality = parse_personality(value["personality"]);
+  }
   return settings;
 }
 

@@ -48,10 +48,34 @@ ConsoleSize parse_console_size(const JsonValue& value) {
           .width = value["width"].integer<std::uint16_t>()};
 }
 
+Scheduler parse_scheduler(const JsonValue& value) {
+  Scheduler scheduler;
+  scheduler.policy = value["policy"].string();
+  value["nice"].read(scheduler.nice);
+  value["priority"].read(scheduler.priority);
+  value["flags"].read(scheduler.flags);
+  value["runtime"].read(scheduler.runtime);
+  value["deadline"].read(scheduler.deadline);
+  value["period"].read(scheduler.period);
+  return scheduler;
+}
+
+IoPriority parse_io_priority(const JsonValue& value) {
+  IoPriority priority{.io_class = value["class"].string()};
+  value["priority"].read(priority.priority);
+  return priority;
+}
+
+CpuAffinity parse_cpu_affinity(const JsonValue& value) {
+  CpuAffinity affinity;
+  value["initial"].read(affinity.before);
+  value["final"].read(affinity.after);
+  return affinity;
+}
+
 }  // namespace
 
 Process parse_process(const JsonValue& value) {
-  refuse_unsupported(value, {"scheduler", "ioPriority", "execCPUAffinity"});
   Process process;
   value["terminal"].read(process.terminal);
   if (const JsonValue size = value["consoleSize"]; size.exists()) {
@@ -70,6 +94,11 @@ Process parse_process(const JsonValue& value) {
   value["apparmorProfile"].read(process.apparmor_profile);
   value["selinuxLabel"].read(process.selinux_label);
   value["oomScoreAdj"].read(process.oom_score_adj);
+  if (value["scheduler"].exists()) process.scheduler = parse_scheduler(value["scheduler"]);
+  if (value["ioPriority"].exists()) process.io_priority = parse_io_priority(value["ioPriority"]);
+  if (const JsonValue affinity = value["execCPUAffinity"]; affinity.exists()) {
+    process.exec_cpu_affinity = parse_cpu_affinity(affinity);
+  }
   return process;
 }
 

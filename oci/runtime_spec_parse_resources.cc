@@ -104,10 +104,19 @@ Resources::Network parse_network(const JsonValue& value) {
   return network;
 }
 
+std::map<std::string, RdmaLimit> parse_rdma(const JsonValue& value) {
+  std::map<std::string, RdmaLimit> limits;
+  for (const auto& [device, limit] : value.members()) {
+    RdmaLimit& entry = limits[device];
+    limit["hcaHandles"].read(entry.hca_handles);
+    limit["hcaObjects"].read(entry.hca_objects);
+  }
+  return limits;
+}
+
 }  // namespace
 
 Resources parse_resources(const JsonValue& value) {
-  refuse_unsupported(value, {"rdma"});
   Resources resources;
   for (const JsonValue& rule : value["devices"].elements()) {
     resources.devices.push_back(parse_device_rule(rule));
@@ -121,6 +130,7 @@ Resources parse_resources(const JsonValue& value) {
         element["limit"].integer<std::uint64_t>();
   }
   resources.network = parse_network(value["network"]);
+  resources.rdma = parse_rdma(value["rdma"]);
   value["unified"].read(resources.unified);
   return resources;
 }

@@ -16,8 +16,10 @@ void write_mount(JsonWriter& json, const Mount& mount) {
       .value(mount.destination)
       .member_unless_empty("type", mount.type)
       .member_unless_empty("source", mount.source)
-      .member_unless_empty("options", mount.options)
-      .end_object();
+      .member_unless_empty("options", mount.options);
+  write_mappings(json, "uidMappings", mount.uid_mappings);
+  write_mappings(json, "gidMappings", mount.gid_mappings);
+  json.end_object();
 }
 
 void write_hook_list(JsonWriter& json, std::string_view name, const std::vector<Hook>& hooks) {
@@ -79,6 +81,33 @@ void write_console_size(JsonWriter& json, const ConsoleSize& size) {
   json.key("width").value(size.width).end_object();
 }
 
+void write_scheduler(JsonWriter& json, const Scheduler& scheduler) {
+  json.key("scheduler")
+      .begin_object()
+      .key("policy")
+      .value(scheduler.policy)
+      .member("nice", scheduler.nice)
+      .member("priority", scheduler.priority)
+      .member_unless_empty("flags", scheduler.flags)
+      .member("runtime", scheduler.runtime)
+      .member("deadline", scheduler.deadline)
+      .member("period", scheduler.period)
+      .end_object();
+}
+
+void write_io_priority(JsonWriter& json, const IoPriority& priority) {
+  json.key("ioPriority").begin_object().key("class").value(priority.io_class);
+  json.key("priority").value(priority.priority).end_object();
+}
+
+void write_cpu_affinity(JsonWriter& json, const CpuAffinity& affinity) {
+  json.key("execCPUAffinity")
+      .begin_object()
+      .member_unless_empty("initial", affinity.before)
+      .member_unless_empty("final", affinity.after)
+      .end_object();
+}
+
 }  // namespace
 
 void write_process(JsonWriter& json, const Process& process) {
@@ -92,8 +121,11 @@ void write_process(JsonWriter& json, const Process& process) {
   json.member_if("noNewPrivileges", process.no_new_privileges)
       .member_unless_empty("apparmorProfile", process.apparmor_profile)
       .member_unless_empty("selinuxLabel", process.selinux_label)
-      .member("oomScoreAdj", process.oom_score_adj)
-      .end_object();
+      .member("oomScoreAdj", process.oom_score_adj);
+  if (process.scheduler) write_scheduler(json, *process.scheduler);
+  if (process.io_priority) write_io_priority(json, *process.io_priority);
+  if (process.exec_cpu_affinity) write_cpu_affinity(json, *process.exec_cpu_affinity);
+  json.end_object();
 }
 
 std::string render_runtime_spec(const RuntimeSpec& spec) {

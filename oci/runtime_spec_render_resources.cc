@@ -102,6 +102,16 @@ void write_network(JsonWriter& json, const Resources::Network& network) {
   json.end_object();
 }
 
+void write_rdma(JsonWriter& json, const std::map<std::string, RdmaLimit>& limits) {
+  if (limits.empty()) return;
+  json.key("rdma").begin_object();
+  for (const auto& [device, limit] : limits) {
+    json.key(device).begin_object().member("hcaHandles", limit.hca_handles);
+    json.member("hcaObjects", limit.hca_objects).end_object();
+  }
+  json.end_object();
+}
+
 }  // namespace
 
 void write_resources(JsonWriter& json, const Resources& resources) {
@@ -115,6 +125,7 @@ void write_resources(JsonWriter& json, const Resources& resources) {
   write_block_io(json, resources.block_io);
   write_hugepage_limits(json, resources.hugepage_limits);
   write_network(json, resources.network);
+  write_rdma(json, resources.rdma);
   json.member_unless_empty("unified", resources.unified).end_object();
 }
 
