@@ -10,6 +10,7 @@
 #include "engine/etc_files.h"
 #include "engine/host_facts.h"
 #include "engine/spec.h"
+#include "engine/tree_copy.h"
 #include "engine/volumes.h"
 
 namespace engine {
@@ -139,13 +140,13 @@ void make_writable_layer(const fs::path& container_dir, const storage::OverlayPl
     if (errno == EEXIST) return;
     base::throw_errno(plan.upper.string());
   }
-  // The merged root shows the upper directory's owner and mode, whatever the layers say.
-  struct stat info = {};
-  base::check(stat(plan.lower.front().c_str(), &info), plan.lower.front().string());
-  if (info.st_uid != 0 || info.st_gid != 0) {
-    base::check(chown(plan.upper.c_str(), info.st_uid, info.st_gid), plan.upper.string());
-  }
-  base::check(chmod(plan.upper.c_str(), info.st_mode & 07777U), plan.upper.string());
+  // The merged root shows the upper directory's attributes, whatever the layers say. Those of the
+  // topmost layer are right: where it has no entry for its root, storage has given it those of the
+  // layer below.
+  const base::UniqueFd lower = base::open_file(plan.lower.front(), O_RDONLY | O_DIRECTORY);
+  const base::UniqueFd upper = base::open_file(plan.upper, O_RDONLY | O_DIRECTORY);
+  base::while_doing(plan.upper.string(),
+                    [&] { copy_directory_attributes(lower.get(), upper.get()); });
 }
 
 }  // namespace engine

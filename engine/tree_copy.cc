@@ -34,6 +34,7 @@ void copy_xattrs(int from, int to) {
   const ssize_t size = listxattr(source.c_str(), names.data(), names.size());
   if (size < 0 && (errno == ENOTSUP || errno == EPERM)) return;
   base::check(size, "list extended attributes");
+  if (size == 0) return;
   std::string value(65536, '\0');
   for (const char* name = names.data(); name < names.data() + size;
        name += std::string_view(name).size() + 1) {
@@ -194,6 +195,13 @@ void copy_tree(int from, int to) {
     setrlimit(RLIMIT_NOFILE, &limit);
   });
   Copier(from, to).run();
+}
+
+void copy_directory_attributes(int from, int to) {
+  struct stat info = {};
+  base::check(fstat(from, &info), "stat");
+  copy_attributes(from, to, info);
+  copy_times(to, info);
 }
 
 }  // namespace engine

@@ -9,4 +9,8 @@ namespace engine {
 // be changed meanwhile.
 void copy_tree(int from, int to);
 
+// Owner, mode, extended attributes (but trusted.overlay.*) and times of one open directory for
+// another.
+void copy_directory_attributes(int from, int to);
+
 }  // namespace engine

@@ -147,6 +147,25 @@ def test_layers_are_shared_and_not_fetched_again(sampan, registry):
 
 # Layers: section 3 of the facts, seen from inside a container.
 
+@pytest.mark.parametrize("on_top", ["nothing of the root", "another root"])
+def test_the_root_has_the_attributes_of_its_topmost_entry(sampan, registry, on_top):
+    root = lambda mode, user, value: LayerTar().directory("./", mode, uid=user, gid=user, mtime=1_500_000_000 + user,
+                                                          pax={"SCHILY.xattr.user.root": value})
+    layers = [busybox_layer(), root(0o701, 7, "below").add("a").bytes()]
+    layers.append(LayerTar().add("etc/b").bytes() if on_top == "nothing of the root" else root(0o1711, 8, "above").bytes())
+    name = push(registry, "rooted", Image(layers, config={"Cmd": ["sh"]}))
+    sampan.run("pull", "-q", name)
+    mounted = sampan.out("run", "--rm", "-u", "0", name, "stat", "-c", "%a %u %g", "/")
+    assert mounted == ("701 7 7" if on_top == "nothing of the root" else "1711 8 8")
+    container = sampan.out("create", name, "sleep", "60")
+    sampan.run("start", container)
+    upper = next(path for path in (sampan.root / "containers" / container).iterdir() if path.name in ("diff", "upper"))
+    assert os.getxattr(upper, "user.root") == (b"below" if on_top == "nothing of the root" else b"above")
+    pid = sampan.inspect(container, "{{.State.Pid}}")
+    assert os.getxattr(f"/proc/{pid}/root", "user.root") == os.getxattr(upper, "user.root")
+    sampan.run("rm", "-f", container)
+
+
 def test_whiteouts_and_opaque_directories(sampan, registry):
     bottom = LayerTar().directory("d/").add("d/old", b"old").add("gone", b"x").directory("e/").add("e/a", b"a").add("e/b", b"b").bytes()
     top = (LayerTar().add(".wh.gone", b"").directory("d/").add("d/.wh..wh..opq", b"").add("d/new", b"new")
