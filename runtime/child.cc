@@ -138,6 +138,14 @@ int run_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kControllingTerminal:
     case StepKind::kStdio:
       return run_device_step(child, op);
+    case StepKind::kTimeNamespace:
+    case StepKind::kProcFile:
+    case StepKind::kCpuAffinity:
+    case StepKind::kScheduler:
+    case StepKind::kIoPriority:
+    case StepKind::kPersonality:
+    case StepKind::kMemoryPolicy:
+      return run_settings_step(op);
     case StepKind::kOpenShared:
     case StepKind::kPropagation:
     case StepKind::kRootOverlay:
@@ -146,6 +154,7 @@ int run_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kMount:
     case StepKind::kBind:
     case StepKind::kSetAttributes:
+    case StepKind::kRemount:
     case StepKind::kMakeDirectory:
     case StepKind::kMask:
     case StepKind::kReadonlyPath:

@@ -192,8 +192,10 @@ int attach_root(ChildState& child, const Op& op, int mount_fd) noexcept {
   return 0;
 }
 
+// In a user namespace the host's parent has made it: only the host's root may read what an overlay
+// keeps in extended attributes.
 int mount_root_overlay(ChildState& child, const Op& op) noexcept {
-  const int mount_fd = make_file_system(child, op, "overlay", nullptr);
+  const int mount_fd = op.fd >= 0 ? op.fd : make_file_system(child, op, "overlay", nullptr);
   return mount_fd < 0 ? -1 : attach_root(child, op, mount_fd);
 }
 
@@ -216,7 +218,7 @@ int mount_root_overlay_classic(ChildState& child, const Op& op) noexcept {
 }
 
 int bind_root(ChildState& child, const Op& op) noexcept {
-  const int mount_fd = clone_mount(AT_FDCWD, op.source, true);
+  const int mount_fd = op.fd >= 0 ? op.fd : clone_mount(AT_FDCWD, op.source, true);
   if (mount_fd < 0) return -1;
   if (!is_directory(mount_fd)) return fail(ENOTDIR);
   if (set_all_attributes(mount_fd, op) != 0) return -1;
@@ -252,6 +254,7 @@ int mount_file_system(ChildState& child, const Op& op) noexcept {
   if (result == 0 && (op.propagation | op.recursive_propagation) != 0) {
     result = set_attributes(mount_fd, 0, 0, op.propagation | op.recursive_propagation, 0);
   }
+  if (result == 0 && (op.flags & kCopyUp) != 0) result = copy_tree(target_fd, mount_fd);
   if (result == 0) result = attach(mount_fd, target_fd);
   close_fd(mount_fd);
   close_fd(target_fd);
@@ -259,9 +262,12 @@ int mount_file_system(ChildState& child, const Op& op) noexcept {
 }
 
 int bind_mount(ChildState& child, const Op& op) noexcept {
-  const int mount_fd = op.source == nullptr
-                           ? child.shared_fds[op.number]
-                           : clone_mount(AT_FDCWD, op.source, (op.flags & kRecursive) != 0);
+  int mount_fd = op.fd;  // the parent's, with its ids mapped
+  if (mount_fd < 0) {
+    mount_fd = op.source == nullptr
+                   ? child.shared_fds[op.number]
+                   : clone_mount(AT_FDCWD, op.source, (op.flags & kRecursive) != 0);
+  }
   if (mount_fd < 0) return -1;
   const int target_fd = open_target(child, op.target, is_directory(mount_fd), op.flags);
   int result = target_fd < 0 ? -1 : set_all_attributes(mount_fd, op);
@@ -285,11 +291,32 @@ int set_propagation(const Op& op) noexcept {
 }
 
 int change_mount(const ChildState& child, const Op& op) noexcept {
-  const int fd = open_target(child, op.target, true, op.flags);
+  const int fd = open_in(child.root_fd, op.target, O_PATH, resolution(op.flags));
   if (fd < 0) return -1;
   const int result = set_all_attributes(fd, op);
   close_fd(fd);
   return result;
+}
+
+// New options for the file system that is mounted there; see fspick(2).
+int remount(ChildState& child, const Op& op) noexcept {
+  const int target_fd = open_in(child.root_fd, op.target, O_PATH, resolution(op.flags));
+  if (target_fd < 0) return -1;
+  const int context_fd =
+      static_cast<int>(call(SYS_fspick, target_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+  close_fd(target_fd);
+  if (context_fd < 0) return -1;
+  int failed = 0;
+  for (const char* const* word = op.words; failed == 0 && *word != nullptr; word += 2) {
+    failed = set_option(context_fd, word[0], word[1][0] == '\0' ? nullptr : word[1]);
+  }
+  if (failed == 0) {
+    failed = static_cast<int>(
+        call(SYS_fsconfig, context_fd, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
+  }
+  if (failed != 0) keep_message(child, context_fd);
+  close_fd(context_fd);
+  return failed;
 }
 
 // The host's /dev/null, which must be the real one: what is bound over a masked file decides what
@@ -417,6 +444,8 @@ int run_mount_step(ChildState& child, const Op& op) noexcept {
       return bind_mount(child, op);
     case StepKind::kSetAttributes:
       return change_mount(child, op);
+    case StepKind::kRemount:
+      return remount(child, op);
     case StepKind::kMakeDirectory:
       return make_directory(child, op);
     case StepKind::kMask:

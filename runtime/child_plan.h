@@ -15,6 +15,9 @@ enum class StepKind : uint32_t {
   kUnshare,             // flags: CLONE_NEW*
   kSync,                // number: SyncPoint; waits for the parent's answer
   kNamespaceRoot,       // become uid 0 and gid 0 of a new user namespace
+  kTimeNamespace,       // a new one; source: its clocks, as timens_offsets takes them
+  kProcFile,            // target: a file of the host's procfs, source: what to write; kTolerant
+  kCpuAffinity,         // data: the mask
   kOpenRoot,            // the root of the mount namespace that was joined is the container's
   kSession,             // setsid(2)
   kOpenShared,          // source: taken before the host's mounts become slaves; number: slot
@@ -25,6 +28,7 @@ enum class StepKind : uint32_t {
   kMount,               // type, source, target, words
   kBind,                // source, target; or number: slot of kOpenShared
   kSetAttributes,       // target
+  kRemount,             // target, words: reconfigures the file system there
   kDevice,              // target below /dev, mode, device, uid, gid; source: the host's, to bind
   kSymlink,             // target, source: what it says
   kTerminal,            // opens a pty in the container's devpts; number: rows << 16 | columns
@@ -36,6 +40,10 @@ enum class StepKind : uint32_t {
   kDomainname,           // source
   kSysctl,               // target: below /proc/sys, source: the value
   kRlimit,               // number: resource; value: soft, hard
+  kScheduler,            // data: struct sched_attr
+  kIoPriority,           // number
+  kPersonality,          // number
+  kMemoryPolicy,         // number: mode and flags, data: the mask of nodes
   kKeyring,              // source: name of the session keyring to join or make
   kStdio,                // the three descriptors of ChildPlan, or the terminal
   kControllingTerminal,  // of the session: descriptor 0
@@ -63,9 +71,11 @@ enum : uint64_t {
   kRecursive = 1U << 0U,
   kNoSymlinks = 1U << 1U,    // no component of the target may be a symbolic link
   kReadOnlyRoot = 1U << 2U,  // the root is mounted read-only from the start
+  kMakeFile = 1U << 3U,      // a missing target becomes a file, whatever the source is
   kOfferRoot = 1U << 4U,     // kPivot: the parent gets a descriptor of the root
   kMoveRoot = 1U << 5U,      // kPivot: by moving; words: the host's mount points, to be detached
-  kMakeFile = 1U << 3U,      // a missing target becomes a file, whatever the source is
+  kCopyUp = 1U << 6U,        // kMount: what the target holds is copied into it
+  kTolerant = 1U << 7U,      // kProcFile: goes on where the right is missing
 };
 
 struct StepNumbers {

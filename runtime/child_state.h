@@ -60,6 +60,7 @@ inline int fail(int error) noexcept {
 int run_mount_step(ChildState& child, const Op& op) noexcept;     // child_mounts.cc
 int run_device_step(ChildState& child, const Op& op) noexcept;    // child_devices.cc
 int run_identity_step(ChildState& child, const Op& op) noexcept;  // child_identity.cc
+int run_settings_step(const Op& op) noexcept;                     // child_settings.cc
 
 // An O_PATH descriptor of `path` as seen from the container's root, made where it is missing:
 // a directory, or an empty file where `directory` is false. A dangling symbolic link is followed
@@ -67,6 +68,9 @@ int run_identity_step(ChildState& child, const Op& op) noexcept;  // child_ident
 int open_target(const ChildState& child, const char* path, bool directory, uint64_t flags) noexcept;
 int attach(int mount_fd, int target_fd) noexcept;
 int open_dev(const ChildState& child) noexcept;  // the container's /dev, never through a link
+
+// What the directory holds, below the root of a new mount; child_copy_up.cc.
+int copy_tree(int source_fd, int mount_fd) noexcept;
 
 // Sends a report, with a descriptor where fd is not -1.
 int send_report(ChildState& child, const Report& report, int fd) noexcept;

@@ -72,7 +72,7 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   Design design;
   design.cgroups = plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, cgroup_host);
   design.filter = load_filter(spec, options.cache_dir);
-  HostFacts host = detect_host(cgroup_host);
+  HostFacts host = detect_host(cgroup_host, spec, spec.process.value_or(oci::Process()));
   if (options.no_pivot) host.mount_points = find_mount_points();
   design.plan =
       plan_create(spec, options, design.cgroups, design.filter ? &*design.filter : nullptr, host);

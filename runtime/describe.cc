@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <linux/mount.h>
 #include <sched.h>
@@ -55,9 +56,12 @@ std::string in_parentheses(const Step& step) {
       !all.empty()) {
     add("all below: " + all);
   }
+  if (!step.id_map.empty()) add(step.id_map.recursive ? "ridmap" : "idmap");
+  if ((step.flags & kCopyUp) != 0) add("tmpcopyup");
   add(propagation_name(step.propagation, false));
   add(propagation_name(step.recursive_propagation, true));
-  const bool pairs = step.kind == StepKind::kMount || step.kind == StepKind::kRootOverlay;
+  const bool pairs = step.kind == StepKind::kMount || step.kind == StepKind::kRootOverlay ||
+                     step.kind == StepKind::kRemount;
   for (std::size_t i = 0; pairs && i + 1 < step.words.size(); i += 2) {
     if (step.words[i] == "source") continue;
     add(step.words[i + 1].empty() ? step.words[i] : step.words[i] + "=" + step.words[i + 1]);
@@ -86,6 +90,8 @@ std::string describe_mount(const Step& step) {
              step.target + details;
     case StepKind::kSetAttributes:
       return "change " + step.target + details;
+    case StepKind::kRemount:
+      return "remount " + step.target + details;
     case StepKind::kMask:
       return "mask " + step.target;
     case StepKind::kReadonlyPath:
@@ -126,6 +132,31 @@ std::string describe_limit(const Step& step) {
     return value == ~0ULL ? std::string("unlimited") : std::to_string(value);
   };
   return "limit " + step.type + " to " + text(step.value[0]) + ":" + text(step.value[1]);
+}
+
+std::string in_one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+// Each names its field of config.json: an error is all that a reader gets to see of it.
+std::string describe_setting(const Step& step) {
+  switch (step.kind) {
+    case StepKind::kTimeNamespace:
+      return "new namespace time with linux.timeOffsets " + in_one_line(step.source);
+    case StepKind::kProcFile:
+      return "write " + step.source + " to " + step.target;
+    case StepKind::kCpuAffinity:
+      return "run on processors " + step.note + " (process.execCPUAffinity)";
+    case StepKind::kScheduler:
+      return "set process.scheduler to " + step.note;
+    case StepKind::kIoPriority:
+      return "set process.ioPriority to " + step.note;
+    case StepKind::kPersonality:
+      return "set linux.personality to " + step.note;
+    default:
+      return "set linux.memoryPolicy to " + step.note;
+  }
 }
 
 std::string describe_process(const Step& step) {
@@ -212,6 +243,14 @@ std::string describe(const Step& step) {
       return "become root of the user namespace";
     case StepKind::kSession:
       return "new session";
+    case StepKind::kTimeNamespace:
+    case StepKind::kProcFile:
+    case StepKind::kCpuAffinity:
+    case StepKind::kScheduler:
+    case StepKind::kIoPriority:
+    case StepKind::kPersonality:
+    case StepKind::kMemoryPolicy:
+      return describe_setting(step);
     case StepKind::kDevice:
     case StepKind::kSymlink:
       return describe_device(step);
@@ -223,6 +262,7 @@ std::string describe(const Step& step) {
     case StepKind::kMount:
     case StepKind::kBind:
     case StepKind::kSetAttributes:
+    case StepKind::kRemount:
     case StepKind::kMakeDirectory:
     case StepKind::kMask:
     case StepKind::kReadonlyPath:

@@ -157,7 +157,7 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
                     .has_time_namespace = record.has_time_namespace};
   if (record.has_keyring) target.keyring = "_ses." + record.state.id;
   if (!cgroups.task_fds.empty()) target.task_files = paths;
-  const HostFacts host = detect_host(detect_cgroups());
+  const HostFacts host = detect_host(detect_cgroups(), spec, process);
   const auto attempt = [&] {
     const Plan plan = plan_exec(spec, process, target, options, filter ? &*filter : nullptr, host);
     return Execution(plan,

@@ -17,6 +17,7 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "runtime/child.h"
+#include "runtime/id_mapped.h"
 
 namespace runtime {
 namespace {
@@ -30,7 +31,7 @@ struct LoweredPlan {
   std::vector<Op> ops;
   std::vector<std::vector<const char*>> words;
   std::vector<const char*> argv, envp;
-  std::vector<UniqueFd> namespaces;
+  std::vector<UniqueFd> descriptors;
 };
 
 std::vector<const char*> pointers_to(const std::vector<std::string>& strings) {
@@ -58,10 +59,16 @@ UniqueFd open_namespace(const std::string& path, std::uint64_t flag) {
 int descriptor_for(const Step& step, const LaunchInputs& inputs, std::size_t& task,
                    LoweredPlan& lowered) {
   if (step.kind == StepKind::kJoinCgroup) return inputs.cgroups->task_fds.at(task++).get();
+  if (!step.id_map.empty()) {
+    lowered.descriptors.push_back(step.kind == StepKind::kRootOverlay
+                                      ? mount_id_mapped_overlay(step)
+                                      : clone_id_mapped(step));
+    return lowered.descriptors.back().get();
+  }
   if (step.kind != StepKind::kSetNamespace) return step.fd;
   if (step.target.empty()) return inputs.container_pidfd;
-  lowered.namespaces.push_back(open_namespace(step.target, step.flags));
-  return lowered.namespaces.back().get();
+  lowered.descriptors.push_back(open_namespace(step.target, step.flags));
+  return lowered.descriptors.back().get();
 }
 
 LoweredPlan lower(const Plan& plan, const LaunchInputs& inputs) {

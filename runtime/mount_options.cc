@@ -36,11 +36,12 @@ constexpr Attribute kAttributes[] = {
     {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
 };
 
-constexpr const char* kRefused[] = {"remount",      "idmap",        "ridmap",       "tmpcopyup",
-                                    "copy-symlink", "src-nofollow", "dest-nofollow"};
+// Options of other runtimes that would be taken for one of the file system.
+constexpr const char* kRefused[] = {"idmap", "ridmap", "copy-symlink", "src-nofollow",
+                                    "dest-nofollow"};
 // What is so anyway, or no file system has an option for any more.
-constexpr const char* kWithoutEffect[] = {"defaults", "async", "nolazytime", "nomand",
-                                          "mand",     "loud",  "noiversion", "iversion"};
+constexpr const char* kWithoutEffect[] = {"defaults", "async",  "nolazytime", "nomand",   "mand",
+                                          "loud",     "silent", "noiversion", "iversion", "none"};
 
 template <class Words>
 bool contains(const Words& words, const std::string& word) {
@@ -52,6 +53,20 @@ const Attribute* find_attribute(const std::string& word) {
   const auto* const found = std::find_if(std::begin(kAttributes), std::end(kAttributes),
                                          [&](const Attribute& each) { return word == each.name; });
   return found == std::end(kAttributes) ? nullptr : found;
+}
+
+bool find_special(const std::string& option, MountOptions& result) {
+  if (option == "idmap" || option == "ridmap") {
+    result.id_mapped = true;
+    result.recursive_id_mapped |= option == "ridmap";
+  } else if (option == "tmpcopyup") {
+    result.copy_up = true;
+  } else if (option == "remount") {
+    result.remount = true;
+  } else {
+    return false;
+  }
+  return true;
 }
 
 void apply(const Attribute& attribute, std::uint64_t& set, std::uint64_t& clear) {
@@ -87,6 +102,7 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
           propagation.type;
       continue;
     }
+    if (find_special(option, result)) continue;
     const std::string key = option.substr(0, option.find('='));
     if (contains(kRefused, key)) {
       throw base::Error(base::ErrorKind::kUnsupported, "mount option \"" + option + "\"");

@@ -10,6 +10,9 @@ namespace runtime {
 
 struct MountOptions {
   bool bind = false, recursive_bind = false;
+  bool id_mapped = false, recursive_id_mapped = false;
+  bool copy_up = false;                                      // a tmpfs starts with what it hides
+  bool remount = false;                                      // changes the mount that is there
   std::uint64_t set = 0, clear = 0;                          // MOUNT_ATTR_* of the mount itself
   std::uint64_t recursive_set = 0, recursive_clear = 0;      // and of all below it
   std::uint64_t propagation = 0, recursive_propagation = 0;  // MS_SHARED, …

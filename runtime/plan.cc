@@ -6,8 +6,10 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace runtime {
 namespace {
@@ -70,28 +72,25 @@ void plan_namespaces(const oci::RuntimeSpec& spec, Plan& plan) {
     seen |= flag;
     if (each.path.empty()) {
       // A cgroup namespace shows the group that its maker is in at that moment: made once inside.
-      if (each.type != NamespaceType::kCgroup) plan.clone_flags |= flag;
+      // Clocks are set before anybody is inside: another step makes it.
+      const bool later = each.type == NamespaceType::kCgroup ||
+                         (each.type == NamespaceType::kTime && !spec.linux_.time_offsets.empty());
+      if (!later) plan.clone_flags |= flag;
     } else if (each.type == NamespaceType::kPid) {
       plan.pid_namespace = each.path;
-    } else if (each.type == NamespaceType::kMount) {
-      throw Error(ErrorKind::kUnsupported, "linux.namespaces: a mount namespace by path");
     } else {
       Step& step = add(plan, StepKind::kSetNamespace);
       step.target = each.path;
       step.flags = flag;
     }
   }
-  if ((plan.clone_flags & CLONE_NEWNS) == 0) {
+  if ((seen & CLONE_NEWNS) == 0) {
     throw Error(ErrorKind::kInvalid, "linux.namespaces: the container needs a mount namespace");
   }
 }
 
-void plan_user_namespace(const oci::RuntimeSpec& spec, const CreateOptions& options, Plan& plan) {
+void plan_user_namespace(const oci::RuntimeSpec& spec, Plan& plan) {
   if (!has_namespace(spec, NamespaceType::kUser)) return;
-  if (options.overlay) {
-    // Its whiteouts are in xattrs that only the host's root may read, its files the host's users'.
-    throw Error(ErrorKind::kUnsupported, "linux.namespaces: a user namespace over image layers");
-  }
   if (has_new_namespace(spec, NamespaceType::kUser)) {
     if (spec.linux_.uid_mappings.empty() || spec.linux_.gid_mappings.empty()) {
       throw Error(ErrorKind::kInvalid, "linux.uidMappings: a user namespace needs mappings");
@@ -126,11 +125,26 @@ void plan_pivot(const CreateOptions& options, const HostFacts& host, Plan& plan)
   step.words = host.mount_points;
 }
 
-void check_spec(const oci::RuntimeSpec& spec) {
+void check_spec(const oci::RuntimeSpec& spec, const HostFacts& host) {
   if (!spec.process) throw Error(ErrorKind::kInvalid, "process: missing");
-  if (!spec.linux_.mount_label.empty()) {
-    throw Error(ErrorKind::kUnsupported, "linux.mountLabel: this build has no SELinux");
+  if (!spec.linux_.mount_label.empty() && !host.has_selinux) {
+    throw Error(ErrorKind::kUnsupported, "linux.mountLabel: this host has no SELinux");
   }
+}
+
+// Younger kernels give each security module a directory of its own; see proc_pid_attr(5).
+std::string find_apparmor_file() {
+  const auto enabled = base::find_file("/sys/module/apparmor/parameters/enabled", 16);
+  if (!enabled || !enabled->starts_with('Y')) return {};
+  return access("/proc/self/attr/apparmor/exec", F_OK) == 0 ? "attr/apparmor/exec" : "attr/exec";
+}
+
+// Not for the container's first process, whose parent does it.
+void plan_oom_score(int score, Plan& plan) {
+  Step& step = add(plan, StepKind::kProcFile);
+  step.target = "/proc/self/oom_score_adj";
+  step.source = std::to_string(score);
+  step.flags = kTolerant;  // only CAP_SYS_RESOURCE may lower it
 }
 
 void plan_root_propagation(const oci::RuntimeSpec& spec, Plan& plan) {
@@ -159,8 +173,13 @@ bool has_new_namespace(const oci::RuntimeSpec& spec, NamespaceType type) {
                      [&](const auto& each) { return each.type == type && each.path.empty(); });
 }
 
-HostFacts detect_host(const CgroupHost& cgroups) {
+HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
+                      const oci::Process& process) {
   HostFacts facts;
+  if (!process.apparmor_profile.empty()) facts.apparmor_file = find_apparmor_file();
+  if (!process.selinux_label.empty() || !spec.linux_.mount_label.empty()) {
+    facts.has_selinux = access("/sys/fs/selinux/status", F_OK) == 0;
+  }
   utsname names = {};
   base::check(uname(&names), "uname");
   int major = 0;
@@ -183,17 +202,20 @@ HostFacts detect_host(const CgroupHost& cgroups) {
 // The order is the point of this function; README.md gives the reasons.
 Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
                  const CgroupPlan& cgroups, const SeccompProgram* filter, const HostFacts& host) {
-  check_spec(spec);
+  check_spec(spec, host);
   Plan plan;
   const ProcessContext context = {
       .filter = filter,
       .host = &host,
+      .settings = &spec.linux_,
       .preserve_fds = options.preserve_fds,
       .die_with_parent = options.die_with_parent,
       .keyring = options.new_keyring ? "_ses." + options.id : std::string()};
   plan_cgroup_joins(cgroups.task_files, plan);
+  plan_labels(*spec.process, host, plan);
   plan_namespaces(spec, plan);
-  plan_user_namespace(spec, options, plan);
+  plan_user_namespace(spec, plan);
+  plan_time_namespace(spec, plan);
   if (has_new_namespace(spec, NamespaceType::kCgroup) &&
       host.cgroup_layout != CgroupLayout::kNone) {
     add(plan, StepKind::kUnshare).flags = CLONE_NEWCGROUP;
@@ -224,13 +246,18 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
 
 Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
                const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host) {
-  static_cast<void>(spec);
   Plan plan;
   const ProcessContext context = {.filter = filter,
                                   .host = &host,
+                                  .settings = &spec.linux_,
                                   .preserve_fds = options.preserve_fds,
                                   .keyring = target.keyring};
+  check_scheduling_survives_fork(process);
+  plan_affinity(process, AffinityMoment::kBeforeCgroup, plan);
   plan_cgroup_joins(target.task_files, plan);
+  plan_affinity(process, AffinityMoment::kAfterCgroup, plan);
+  plan_labels(process, host, plan);
+  if (process.oom_score_adj) plan_oom_score(*process.oom_score_adj, plan);
   Step& join = add(plan, StepKind::kSetNamespace);
   join.flags =
       CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;

@@ -16,9 +16,18 @@
 
 namespace runtime {
 
+// How the ids of a mount's files are shown: by mappings, or by those of a user namespace.
+struct IdMap {
+  std::vector<oci::IdMapping> uids, gids;
+  std::string user_namespace;
+  bool recursive = false;
+  bool empty() const { return uids.empty() && user_namespace.empty(); }
+};
+
 // One line of the plan and one Op of the child.
 struct Step : StepNumbers {
   StepKind kind = StepKind::kExec;
+  IdMap id_map;  // kBind, kRootOverlay: made by the parent, whose right it takes
   std::string source, target, type;
   std::vector<std::string> words;
   std::string data;  // bytes
@@ -36,8 +45,12 @@ struct HostFacts {
   CgroupLayout cgroup_layout = CgroupLayout::kNone;
   std::vector<CgroupHierarchy> cgroup_v1;
   std::vector<std::string> mount_points;  // of the host, below its root; only for no_pivot
+  // Looked up only where the spec asks for them.
+  std::string apparmor_file;  // of procfs, where AppArmor takes a profile; empty: none
+  bool has_selinux = false;
 };
-HostFacts detect_host(const CgroupHost& cgroups);
+HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
+                      const oci::Process& process);
 
 struct Plan {
   std::uint64_t clone_flags = 0;    // CLONE_NEW* of clone3(2)
@@ -80,6 +93,7 @@ void plan_root(const oci::RuntimeSpec& spec, const CreateOptions& options, const
 struct ProcessContext {
   const SeccompProgram* filter = nullptr;
   const HostFacts* host = nullptr;
+  const oci::Linux* settings = nullptr;
   int preserve_fds = 0;
   bool die_with_parent = false;
   std::string keyring;  // name of the session keyring to join; empty: the caller's stays
@@ -89,7 +103,18 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
 // The filter and the last capabilities.
 void plan_filter(const oci::Process& process, const ProcessContext& context, Plan& plan);
 void plan_sysctls(const oci::RuntimeSpec& spec, Plan& plan);
+// plan_settings.cc
+void plan_labels(const oci::Process& process, const HostFacts& host, Plan& plan);
+void plan_scheduling(const oci::Process& process, const oci::Linux& settings, Plan& plan);
+void check_scheduling_survives_fork(const oci::Process& process);
+void plan_time_namespace(const oci::RuntimeSpec& spec, Plan& plan);
+enum class AffinityMoment { kBeforeCgroup, kAfterCgroup };
+void plan_affinity(const oci::Process& process, AffinityMoment moment, Plan& plan);
+// "0-3,7" as the mask that the kernel takes. Throws kInvalid, naming the field.
+std::string parse_number_mask(const std::string& text, const std::string& field);
 
+// Those of the container's user namespace; empty where it has none.
+IdMap container_id_map(const oci::RuntimeSpec& spec, bool recursive);
 bool has_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);      // new or joined
 bool has_new_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);  // new
 

@@ -69,7 +69,7 @@ class MountPlanner {
   void plan_shared() {
     for (const oci::Mount& mount : spec_.mounts) {
       const MountOptions mount_options = parse_mount_options(mount.options);
-      if (!is_shared(mount, mount_options)) continue;
+      if (!is_shared(mount, mount_options) || is_id_mapped(mount, mount_options)) continue;
       if (slots_ == kSharedSlots) {
         throw Error(ErrorKind::kUnsupported,
                     "more than " + std::to_string(kSharedSlots) + " shared mounts");
@@ -88,10 +88,15 @@ class MountPlanner {
       const MountOptions mount_options = parse_mount_options(mount.options);
       const std::string target = clean_destination(mount.destination);
       check_proc(mount, target);
-      if (is_bind(mount, mount_options)) {
+      if (mount_options.remount) {
+        plan_remount(mount_options, target);
+      } else if (is_bind(mount, mount_options)) {
         plan_bind(mount, mount_options, target);
+      } else if (is_id_mapped(mount, mount_options)) {
+        throw Error(ErrorKind::kUnsupported,
+                    "mount on " + target + ": only a bind can have its ids mapped");
       } else if (mount.type == "cgroup" || mount.type == "cgroup2") {
-        plan_cgroup(mount_options, target);
+        plan_cgroup(mount, mount_options, target);
       } else {
         plan_file_system(mount, mount_options, target);
       }
@@ -112,6 +117,27 @@ class MountPlanner {
   static bool is_shared(const oci::Mount& mount, const MountOptions& mount_options) {
     return is_bind(mount, mount_options) && (mount_options.propagation == MS_SHARED ||
                                              mount_options.recursive_propagation == MS_SHARED);
+  }
+
+  static bool is_id_mapped(const oci::Mount& mount, const MountOptions& mount_options) {
+    return mount_options.id_mapped || !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
+  }
+
+  // Mappings of its own, or else those of the container; see config.md, Linux mount options.
+  IdMap id_map_of(const oci::Mount& mount, const MountOptions& from) const {
+    if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) {
+      throw Error(ErrorKind::kInvalid,
+                  "mount on " + mount.destination + ": uidMappings and gidMappings come together");
+    }
+    IdMap map{.uids = mount.uid_mappings, .gids = mount.gid_mappings};
+    map.recursive = from.recursive_id_mapped;
+    if (map.empty()) map = container_id_map(spec_, map.recursive);
+    if (map.empty()) {
+      throw Error(ErrorKind::kInvalid,
+                  "mount on " + mount.destination +
+                      ": idmap without uidMappings, and the container has no user namespace");
+    }
+    return map;
   }
 
   std::string source_of(const oci::Mount& mount) const {
@@ -137,7 +163,8 @@ class MountPlanner {
     Step step = attributes(StepKind::kBind, target, from);
     step.flags |= target_flags(target, "");
     if (from.recursive_bind || mount.type == "rbind") step.flags |= kRecursive;
-    if (is_shared(mount, from)) {
+    if (is_id_mapped(mount, from)) step.id_map = id_map_of(mount, from);
+    if (is_shared(mount, from) && step.id_map.empty()) {
       step.number = static_cast<std::uint64_t>(slots_++);
       step.note = "shared " + mount.source;
     } else {
@@ -159,15 +186,48 @@ class MountPlanner {
     step.type = mount.type;
     step.source = mount.source.empty() ? mount.type : mount.source;
     step.flags |= target_flags(target, mount.type);
-    for (const auto& [key, value] : from.data) {
-      step.words.push_back(key);
-      step.words.push_back(value);
+    step.attr_set = (from.set & ~from.recursive_clear) | from.recursive_set;
+    step.recursive_set = step.recursive_clear = 0;  // there is nothing below a new one
+    if (from.copy_up) {
+      if (mount.type != "tmpfs") {
+        throw Error(ErrorKind::kInvalid, "mount on " + target + ": tmpcopyup is for a tmpfs");
+      }
+      step.flags |= kCopyUp;
     }
+    add_words(from, step);
+    add_label(mount.type, step);
     if (mount.type == "tmpfs" && (step.attr_set & MOUNT_ATTR_RDONLY) != 0) {
       step.attr_set &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
       make_read_only_later(target);
     }
     plan_.steps.push_back(std::move(step));
+  }
+
+  static void add_words(const MountOptions& from, Step& step) {
+    for (const auto& [key, value] : from.data) {
+      step.words.push_back(key);
+      step.words.push_back(value);
+    }
+  }
+
+  // Of file systems whose files get no label otherwise.
+  void add_label(const std::string& type, Step& step) const {
+    const std::string& label = spec_.linux_.mount_label;
+    if (label.empty()) return;
+    for (const char* without : {"proc", "sysfs", "mqueue", "cgroup", "cgroup2"}) {
+      if (type == without) return;
+    }
+    step.words.insert(step.words.end(), {"context", label});
+  }
+
+  void plan_remount(const MountOptions& from, const std::string& target) {
+    if (!from.data.empty() && !from.bind) {
+      Step step{.kind = StepKind::kRemount};
+      step.target = target;
+      add_words(from, step);
+      plan_.steps.push_back(std::move(step));
+    }
+    plan_.steps.push_back(attributes(StepKind::kSetAttributes, target, from));
   }
 
   void make_read_only_later(const std::string& target) {
@@ -177,7 +237,10 @@ class MountPlanner {
     late_.push_back(std::move(step));
   }
 
-  void plan_cgroup(const MountOptions& from, const std::string& target) {
+  void plan_cgroup(const oci::Mount& mount, const MountOptions& from, const std::string& target) {
+    const bool both =
+        host_.cgroup_layout == CgroupLayout::kHybrid || host_.cgroup_layout == CgroupLayout::kV1;
+    if (both && mount.type == "cgroup2") return plan_file_system(mount, from, target);
     switch (host_.cgroup_layout) {
       case CgroupLayout::kNone:
         plan_.decisions.push_back("no cgroup mount on " + target + ": this host has no cgroups");
@@ -257,6 +320,24 @@ void plan_hidden(const oci::RuntimeSpec& spec, Plan& plan) {
   add(StepKind::kReadonlyPath, spec.linux_.readonly_paths);
   add(StepKind::kMask, spec.linux_.masked_paths);
 }
+
+}  // namespace
+
+IdMap container_id_map(const oci::RuntimeSpec& spec, bool recursive) {
+  IdMap map;
+  map.recursive = recursive;
+  for (const oci::Namespace& each : spec.linux_.namespaces) {
+    if (each.type != oci::NamespaceType::kUser) continue;
+    map.user_namespace = each.path;
+    if (each.path.empty()) {
+      map.uids = spec.linux_.uid_mappings;
+      map.gids = spec.linux_.gid_mappings;
+    }
+  }
+  return map;
+}
+
+namespace {
 
 Step host_mounts_step() {
   Step step{.kind = StepKind::kPropagation};

@@ -83,12 +83,6 @@ void check_process(const oci::Process& process) {
   if (user.uid == kNoId || user.gid == kNoId) {
     throw Error(ErrorKind::kInvalid, "process.user: id 4294967295 is not one");
   }
-  if (!process.apparmor_profile.empty() && process.apparmor_profile != "unconfined") {
-    throw Error(ErrorKind::kUnsupported, "process.apparmorProfile: this build has no AppArmor");
-  }
-  if (!process.selinux_label.empty()) {
-    throw Error(ErrorKind::kUnsupported, "process.selinuxLabel: this build has no SELinux");
-  }
 }
 
 // The same rule as for execvp(3).
@@ -153,6 +147,7 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
   plan.argv = process.args;
   plan.envp = process.env;
   plan_limits(process, *context.host, plan);
+  if (context.settings != nullptr) plan_scheduling(process, *context.settings, plan);
   if (!context.keyring.empty()) add(plan, StepKind::kKeyring).source = context.keyring;
   plan_streams(process, context.preserve_fds, plan);
   add(plan, StepKind::kWorkingDir).target = process.cwd;

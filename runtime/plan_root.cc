@@ -101,11 +101,19 @@ void plan_root(const oci::RuntimeSpec& spec, const CreateOptions& options, const
   if (overlay.upper.empty() != overlay.work.empty()) {
     throw base::Error(base::ErrorKind::kInvalid, "overlay: upper and work come together");
   }
+  // The layers' files belong to the container's users as its image numbers them.
+  const IdMap ids = container_id_map(spec, false);
   Step step;
   if (overlay.lower.size() == 1 && overlay.upper.empty()) {
     step = plan_bind(overlay.lower.front(), true);  // overlay needs two
+    step.id_map = ids;
   } else if (host.overlay_takes_single_layers && fits_options(overlay)) {
     step = plan_overlay(overlay);
+    step.id_map = ids;
+  } else if (!ids.empty()) {
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "linux.namespaces: a user namespace over image layers needs kernel 6.8 and "
+                      "paths of at most 255 bytes");
   } else {
     step = plan_classic_overlay(overlay);
   }

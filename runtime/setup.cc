@@ -7,18 +7,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/trace.h"
+#include "runtime/id_mapped.h"
 
 namespace runtime {
 namespace {
-
-std::string render_map(const std::vector<oci::IdMapping>& mappings) {
-  std::string text;
-  for (const oci::IdMapping& mapping : mappings) {
-    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
-            std::to_string(mapping.size) + "\n";
-  }
-  return text;
-}
 
 // Files of /proc want their whole content in one write(2).
 void write_proc(pid_t pid, const char* name, const std::string& text) {
@@ -46,8 +38,8 @@ void check_preserved(int count) {
 }
 
 void write_mappings(const oci::RuntimeSpec& spec, pid_t pid) {
-  write_proc(pid, "uid_map", render_map(spec.linux_.uid_mappings));
-  write_proc(pid, "gid_map", render_map(spec.linux_.gid_mappings));
+  write_proc(pid, "uid_map", render_id_map(spec.linux_.uid_mappings));
+  write_proc(pid, "gid_map", render_id_map(spec.linux_.gid_mappings));
 }
 
 void write_oom_score(pid_t pid, int score) {

@@ -15,8 +15,9 @@ namespace {
 const std::set<std::string> kAllowed = {
     "syscall", "__errno_location", "memcpy",  "memmove",      "memset",
     "strlen",  "strcmp",           "strrchr", "__memcpy_chk", "_GLOBAL_OFFSET_TABLE_"};
-const std::set<std::string> kObjects = {"child.cc.o", "child_devices.cc.o", "child_identity.cc.o",
-                                        "child_mounts.cc.o"};
+const std::set<std::string> kObjects = {"child.cc.o",         "child_copy_up.cc.o",
+                                        "child_devices.cc.o", "child_identity.cc.o",
+                                        "child_mounts.cc.o",  "child_settings.cc.o"};
 
 std::string run(const std::string& command) {
   std::string output;

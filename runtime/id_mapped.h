@@ -1,0 +1,20 @@
+// Id-mapped mounts: views of directories whose files seem to belong to other users, made by the
+// parent and handed to the child detached.
+#pragma once
+
+#include "base/unique_fd.h"
+#include "runtime/plan.h"
+
+namespace runtime {
+
+// The mount that a kBind step with an id map wants.
+base::UniqueFd clone_id_mapped(const Step& bind);
+
+// The overlay that a kRootOverlay step with an id map wants: its layers are mapped, since an
+// overlay itself can't be.
+base::UniqueFd mount_id_mapped_overlay(const Step& overlay);
+
+// The lines of uid_map and gid_map; see user_namespaces(7).
+std::string render_id_map(const std::vector<oci::IdMapping>& mappings);
+
+}  // namespace runtime
