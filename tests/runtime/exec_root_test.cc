@@ -76,7 +76,7 @@ TEST_F(ExecTest, NotIntoAContainerThatHasEnded) {
   kill(created.init.pid, SIGKILL);
   base::wait_for_child(created.init.pid);
   EXPECT_EQ(error_of([&] { exec_in("one", {"true"}); }, ErrorKind::kConflict),
-            "container \"one\" is stopped, not running");
+            "cannot exec in a stopped container");
 }
 
 TEST_F(ExecTest, WorksUnderAFilterThatRefusesClone) {

@@ -34,7 +34,7 @@ TEST_F(LifecycleTest, StatesFollowEachOther) {
   pause(state_dir("one"));
   EXPECT_EQ(load_state(state_dir("one")).status, Status::kPaused);
   EXPECT_EQ(error_of([&] { exec_in("one", {"true"}); }, ErrorKind::kConflict),
-            "container \"one\" is paused, not running");
+            "cannot exec in a paused container (use --ignore-paused to override)");
   resume(state_dir("one"));
   EXPECT_EQ(load_state(state_dir("one")).status, Status::kRunning);
   kill_container(state_dir("one"), SIGKILL);
