@@ -102,11 +102,9 @@ def test_rmi_of_an_image_in_use(sampan, busybox):
     assert "conflict" in sampan.run("rmi", busybox, code=1).stderr
 
 
-@pytest.mark.parametrize("docker", [False, True])
-@pytest.mark.parametrize("compression", ["gzip", "zstd", ""])
+# Docker's media types have no zstd that the registry accepts.
+@pytest.mark.parametrize("docker,compression", [(False, "gzip"), (False, "zstd"), (False, ""), (True, "gzip"), (True, "")])
 def test_formats(sampan, registry, docker, compression):
-    if docker and compression == "zstd":
-        pytest.skip("docker's media types have no zstd that the registry accepts")
     name = push(registry, f"format-{docker}-{compression or 'plain'}".lower(), busybox_image(docker=docker, compression=compression))
     assert sampan.out("run", "--rm", name, "echo", "ok") == "ok"
 
