@@ -87,7 +87,7 @@ def test_unknown_security_options_are_refused_as_docker_words_it(engine, busybox
     assert told in refused.stderr and refused.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(os.path.exists("/sys/module/apparmor"), reason="needs a kernel without AppArmor")
+@pytest.mark.skipif(os.path.exists("/sys/module/apparmor"), reason="a kernel with AppArmor")
 def test_apparmor_profiles_are_applied_or_refused(engine, busybox):
     quiet = engine.run("run", "--rm", "--security-opt", "apparmor=unconfined", busybox, "true")
     assert quiet.stderr == ""
@@ -99,7 +99,7 @@ def test_apparmor_profiles_are_applied_or_refused(engine, busybox):
     assert "AppArmor" in engine.run("run", "--rm", "--security-opt", "apparmor=mine", busybox, "true", code=125).stderr
 
 
-@pytest.mark.skipif(os.path.exists("/sys/fs/selinux/enforce"), reason="needs a kernel without SELinux")
+@pytest.mark.skipif(os.path.exists("/sys/fs/selinux/enforce"), reason="a kernel with SELinux")
 def test_labels_without_selinux_have_no_effect_and_that_is_told(engine, busybox):
     assert engine.run("run", "--rm", "--security-opt", "label=disable", busybox, "true").stderr == ""
     warned = engine.run("run", "--rm", "--security-opt", "label=type:x_t", busybox, "echo", "on")
