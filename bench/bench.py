@@ -9,10 +9,10 @@ run in turn, one after the other, and the medians are printed with their ratios 
 """
 
 import argparse
-import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -21,6 +21,8 @@ import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(SOURCE / "tools"), str(SOURCE / "bench"), str(SOURCE / "tests")]
+from peers import CGROUPS, Floor, Runtime, start_installed  # noqa: E402
+
 BINARIES = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
 IDLE = 0.06  # seconds between two runs: what a machine does on its own must not fall into the next one
 
@@ -28,6 +30,9 @@ IDLE = 0.06  # seconds between two runs: what a machine does on its own must not
 def enter_namespaces():
     if os.environ.get("SAMPAN_BENCH_INSIDE") == "1":
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        # crun 1.8 refuses a hybrid of both versions of cgroups: all engines see the first version only.
+        if os.path.ismount("/sys/fs/cgroup/unified"):
+            subprocess.run(["umount", "-l", "/sys/fs/cgroup/unified"], check=True)
         return
     os.environ["SAMPAN_BENCH_INSIDE"] = "1"
     os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, *sys.argv])
@@ -139,7 +144,14 @@ class Table:
             row = (what, engine, min(values), median, ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], len(values), median / ours)
             self.rows.append(row)
             print(f"{what:<34} {engine:<12} min {row[2] * 1e3:9.2f}  median {median * 1e3:9.2f}  p95 {row[4] * 1e3:9.2f} ms"
-                  f"  n={len(values):<3} ratio {median / ours:6.1f}", flush=True)
+                  f"  n={len(values):<3} ratio {median / ours:7.2f}", flush=True)
+        if "floor" in samples:
+            print(f"{what:<34} sampan takes {ours / statistics.median(samples['floor']):.2f} times the floor", flush=True)
+
+    def add_memory(self, what, kilobytes):
+        """`kilobytes`: engine -> its peak."""
+        for engine, value in kilobytes.items():
+            print(f"{what:<34} {engine:<12} {value:9.0f} KB  ratio {value / kilobytes['sampan']:7.2f}", flush=True)
 
 
 def in_turn(runs, commands, before=None):
@@ -156,22 +168,15 @@ def in_turn(runs, commands, before=None):
     return samples
 
 
-def floor_program(work):
-    """bench/floor.c: the same system calls with nothing around them."""
-    source = SOURCE / "bench/floor.c"
-    if not source.exists() or shutil.which("gcc") is None:
-        return None
-    program = work / "floor"
-    subprocess.run(["gcc", "-O2", "-o", program, source], check=True)
-    return program
-
-
-def bench_start(table, engines, images, runs):
+def bench_start(table, engines, images, runs, floor):
     for network in ("none", "bridge"):
         commands = {}
         for engine in engines:
             if engine.run(network, images["small"], "true") is not None:
                 commands[engine.name] = lambda engine=engine: engine.run(network, images["small"], "true")
+        subprocess.run(list(map(str, engines[0].run(network, images["small"], "true"))), check=True)  # caches the filter
+        if floor:
+            commands["floor"] = lambda network=network: floor.run(network, "/bin/true")
         table.add(f"run --rm --network {network}", in_turn(runs, commands))
 
 
@@ -200,25 +205,97 @@ def bench_pull(table, engines, images, pulls):
         table.add(f"pull, {name} image", samples)
 
 
-def bench_runtime(table, work, sampan, images, runs):
-    """The OCI command lines on one bundle that sampan exported."""
-    bundle = work / "bundle"
-    subprocess.run([*sampan.base, "bundle", "export", images["small"], bundle], check=True)
-    config = json.loads((bundle / "config.json").read_text())
-    config["process"]["args"] = ["true"]
-    config["process"]["terminal"] = False
-    config["root"]["readonly"] = True
-    (bundle / "config.json").write_text(json.dumps(config))
-    commands = {}
-    for name, program in (("sampan", BINARIES / "sampan-oci"), ("runc", shutil.which("runc")), ("crun", shutil.which("crun"))):
-        if program is None or not os.path.exists(program):
-            continue
-        words = [program, "--root", work / f"state-{name}", "run", "--bundle", bundle, f"sampan-bench-{os.getpid()}"]
-        if name == "crun":  # crun 1.8 refuses hybrid hierarchies: the others run in the same view without the v2 one
-            words = words
-        commands[name] = lambda words=words: words
-    subprocess.run(["umount", "-l", "/sys/fs/cgroup/unified"], capture_output=True)
+def bench_runtime(table, folder, sampan, bundle, runs, floor):
+    """The OCI command lines, each on a bundle with a static `true` and docker's seccomp profile."""
+    program = bundle / "rootfs/bin/static-true"
+    if compile_program("peak", folder) is None:
+        return
+    (folder / "true.c").write_text("int main(void) { return 0; }\n")
+    subprocess.run(["cc", "-O2", "-static", "-o", program, folder / "true.c"], check=True)
+    runtimes = [Runtime(name, binary, folder, bundle) for name, binary in
+                (("sampan", BINARIES / "sampan-oci"), ("runc", shutil.which("runc")), ("crun", shutil.which("crun")))
+                if binary is not None and os.path.exists(binary)]
+    commands = {runtime.name: (lambda runtime=runtime: runtime.run("/bin/static-true")) for runtime in runtimes}
+    sampan_words = [*sampan.base, "run", "--rm", "--network", "none", sampan.image, "true"]
+    subprocess.run(list(map(str, sampan_words)), check=True)  # caches the filter that the floor loads
+    if floor:
+        commands["floor"] = lambda: floor.run_bundle("/bin/static-true")
     table.add("OCI runtime: run a bundle", in_turn(runs, commands))
+    table.add_memory("OCI runtime: run, peak memory", {name: peak(folder, words()) for name, words in commands.items()})
+    started = []
+    try:
+        for runtime in runtimes:
+            spawn_timed(runtime.start_idle())
+            started.append(runtime)
+        commands = {runtime.name: (lambda runtime=runtime: runtime.exec("/bin/static-true")) for runtime in runtimes}
+        table.add("OCI runtime: exec true", in_turn(runs, commands))
+        table.add_memory("OCI runtime: exec, peak memory", {name: peak(folder, words()) for name, words in commands.items()})
+    finally:
+        for runtime in started:
+            subprocess.run(list(map(str, runtime.remove_idle())), capture_output=True)
+
+
+def peak(folder, words, runs=5):
+    """The median of the most memory that the command had, in KB."""
+    words = [str(word) for word in [folder / "peak", *words]]
+    return statistics.median(int(subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout.split()[-1])
+                             for _ in range(runs))
+
+
+def export_bundle(sampan, image, folder):
+    bundle = folder / "bundle"
+    subprocess.run([*map(str, sampan.base), "bundle", "export", image, str(bundle)], check=True)
+    return bundle
+
+
+def compile_program(name, folder):
+    """bench/<name>.c, where a C compiler is installed."""
+    if shutil.which("cc") is None:
+        print(f"no C compiler: bench/{name}.c is left out", flush=True)
+        return None
+    subprocess.run(["cc", "-O2", "-static", "-o", folder / name, SOURCE / f"bench/{name}.c"], check=True)
+    return folder / name
+
+
+def remove_cgroup(top):
+    """What is left in a group of ours is ended; then it goes, innermost first."""
+    for folder, _, files in os.walk(top):
+        if "cgroup.procs" in files:
+            for pid in pathlib.Path(folder, "cgroup.procs").read_text().split():
+                try:
+                    os.kill(int(pid), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+    for _ in range(50):
+        try:
+            for folder, _, _ in os.walk(top, topdown=False):
+                os.rmdir(folder)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.02)
+
+
+def remove_old_cgroups(mine=False):
+    """Groups of this run, or (mine=False) of earlier ones that were killed: their names end with the process id."""
+    for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{CGROUPS}-*"):
+        pid = path.name.rsplit("-", 1)[-1]
+        if pid == str(os.getpid()) if mine else not os.path.exists(f"/proc/{pid}"):
+            remove_cgroup(path)
+
+
+def clean_up(engines, registry, disk):
+    """Everything is tried, whatever went wrong before; a second Ctrl-C waits for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    steps = [engine.stop for engine in reversed(engines)]
+    steps += [registry.stop] if registry else []
+    for step in [*steps, lambda: remove_old_cgroups(mine=True), disk.close]:
+        try:
+            step()
+        except Exception as error:  # the rest still has to be cleaned up
+            print(f"clean up: {error}", file=sys.stderr, flush=True)
 
 
 def main():
@@ -229,6 +306,9 @@ def main():
     parser.add_argument("--peers", default="docker,podman,containerd")
     arguments = parser.parse_args()
     enter_namespaces()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was begun is taken back
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    remove_old_cgroups()
     from conftest import RealRegistry
     only = set(arguments.only.split(","))
     disk = Disk()
@@ -236,25 +316,24 @@ def main():
     try:
         registry = RealRegistry(disk.path / "registry")
         images = make_images(registry, disk.path)
-        engines.extend(__import__("peers").installed(disk.path, BINARIES, arguments.peers.split(",")))
+        start_installed(engines, disk.path, BINARIES, arguments.peers.split(","))
         print("versions: " + ", ".join(f"{engine.name} {engine.version()}" for engine in engines), flush=True)
         table = Table()
         for engine in engines:
             timed(engine.pull(images["small"]))
+        engines[0].image = images["small"]
+        bundle = export_bundle(engines[0], images["small"], disk.path)
+        floor = Floor(disk.path, bundle, engines[0]) if compile_program("floor", disk.path) else None
         if "start" in only:
-            bench_start(table, engines, images, arguments.runs)
+            bench_start(table, engines, images, arguments.runs, floor)
         if only & {"exec", "ps"}:
             bench_exec_and_ps(table, engines, images, arguments.runs, only)
         if "pull" in only:
             bench_pull(table, engines, images, arguments.pulls)
         if "runtime" in only:
-            bench_runtime(table, disk.path, engines[0], images, arguments.runs)
+            bench_runtime(table, disk.path, engines[0], bundle, arguments.runs, floor)
     finally:
-        for engine in engines:
-            engine.stop()
-        if registry:
-            registry.stop()
-        disk.close()
+        clean_up(engines, registry, disk)
 
 
 if __name__ == "__main__":
