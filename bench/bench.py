@@ -277,12 +277,15 @@ def remove_cgroup(top):
             time.sleep(0.02)
 
 
-def remove_old_cgroups(mine=False):
-    """Groups of this run, or (mine=False) of earlier ones that were killed: their names end with the process id."""
+def remove_leftovers(mine=False):
+    """Cgroups and state directories of this run, or (mine=False) of earlier ones that were killed: their names end with the process id."""
     for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{CGROUPS}-*"):
         pid = path.name.rsplit("-", 1)[-1]
         if pid == str(os.getpid()) if mine else not os.path.exists(f"/proc/{pid}"):
             remove_cgroup(path)
+    for path in pathlib.Path("/run").glob(f"{CGROUPS}-*-{os.getpid()}" if mine else f"{CGROUPS}-*"):
+        if mine or not os.path.exists(f"/proc/{path.name.rsplit('-', 1)[-1]}"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def clean_up(engines, registry, disk):
@@ -291,7 +294,7 @@ def clean_up(engines, registry, disk):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     steps = [engine.stop for engine in reversed(engines)]
     steps += [registry.stop] if registry else []
-    for step in [*steps, lambda: remove_old_cgroups(mine=True), disk.close]:
+    for step in [*steps, lambda: remove_leftovers(mine=True), disk.close]:
         try:
             step()
         except Exception as error:  # the rest still has to be cleaned up
@@ -308,7 +311,7 @@ def main():
     enter_namespaces()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was begun is taken back
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
-    remove_old_cgroups()
+    remove_leftovers()
     from conftest import RealRegistry
     only = set(arguments.only.split(","))
     disk = Disk()
