@@ -1,0 +1,201 @@
+#!/bin/sh
+# The first process of the virtual machine: tests of sampan-oci on a kernel that has cgroup v2 alone. Each function test_*
+# is one; what it prints goes with its result when it fails. Read by test_cgroup_v2.py, which wants one RESULT line of each.
+
+group=/sys/fs/cgroup/vm
+export PATH=/bin
+oci() { sampan-oci --root /run/oci "$@"; }
+
+# The container NAME from the bundle of that name (or $2), detached and running.
+start() { oci run -d -b "/t/${2:-$1}" "$1" < /dev/null > "/run/$1.log" 2>&1 || { cat "/run/$1.log"; return 1; }; }
+path_of() { find /sys/fs/cgroup -type d -name "$1" | head -1; }
+is() { [ "$1" = "$2" ] || { echo "is \"$1\", not \"$2\""; return 1; }; }
+has() { case "$1" in *"$2"*) ;; *) echo "\"$2\" is not in \"$1\""; return 1 ;; esac }
+lacks() { case "$1" in *"$2"*) echo "\"$2\" is in \"$1\""; return 1 ;; esac }
+eventually() { n=0; until "$@" > /dev/null 2>&1; do n=$((n + 1)); [ $n -lt 100 ] || { "$@"; return 1; }; usleep 100000; done; }
+status() { oci state "$1" | grep '"status"' | cut -d'"' -f4; }
+has_status() { is "$(status "$1")" "$2"; }
+gone() { [ -z "$(path_of "$1")" ] || { echo "$(path_of "$1") is left"; return 1; }; }
+
+test_only_cgroup_v2_is_mounted() {
+  is "$(grep -c ' cgroup2 ' /proc/mounts)" 1 && is "$(grep -c ' cgroup ' /proc/mounts)" 0
+}
+
+test_output_and_exit_code() {
+  out=$(oci run -b /t/echo one 2> /run/err); is $? 7 && is "$out" out && is "$(cat /run/err)" err && gone one
+}
+
+test_limits_are_in_the_files() {
+  start limits || return 1
+  path=$(path_of limits)
+  is "$(cat "$path/memory.max")" 67108864 && is "$(cat "$path/memory.low")" 33554432 && is "$(cat "$path/pids.max")" 20 &&
+    is "$(cat "$path/cpu.max")" "50000 100000" && is "$(cat "$path/cpu.weight")" 100 && is "$(cat "$path/cpuset.cpus")" 0 &&
+    is "$(cat "$path/memory.high")" 50331648 && is "$(cat "$path/cgroup.procs")" "$(oci ps -f json limits | tr -d '[]')" &&
+    is "$(oci exec limits grep Cpus_allowed_list /proc/self/status | tr -d '[:space:]')" Cpus_allowed_list:0
+}
+
+test_memory_limit_bites() {
+  oci run -b /t/greedy greedy > /run/out 2>&1; is $? 137 && gone greedy
+}
+
+test_pids_limit_bites() {
+  out=$(oci run -b /t/forks forks 2>&1); has "$out" "can't fork"
+}
+
+test_cpu_limit_bites() {
+  start busy || return 1
+  throttled() { ! grep -q 'nr_throttled 0$' "$(path_of busy)/cpu.stat"; }
+  eventually throttled && oci delete -f busy && gone busy
+}
+
+test_update() {
+  start updated sleep || return 1
+  oci update --memory 100M --pids-limit 33 --cpu-quota 20000 --cpu-period 100000 --cpu-share 2048 updated || return 1
+  path=$(path_of updated)
+  is "$(cat "$path/memory.max")" 104857600 && is "$(cat "$path/pids.max")" 33 && is "$(cat "$path/cpu.max")" "20000 100000" &&
+    is "$(cat "$path/cpu.weight")" 174 && echo '{"cpu": {"cpus": "1"}, "memory": {"limit": -1}}' | oci update -r - updated &&
+    is "$(cat "$path/cpuset.cpus")" 1 && is "$(cat "$path/memory.max")" max
+}
+
+test_pause_and_resume() {
+  start paused sleep || return 1
+  oci pause paused && has_status paused paused && is "$(cat "$(path_of paused)/cgroup.freeze")" 1 || return 1
+  out=$(oci exec paused true 2>&1); is $? 255 && has "$out" "cannot exec in a paused container" || return 1
+  oci resume paused && has_status paused running && oci exec paused true && oci pause paused && oci kill paused KILL &&
+    eventually has_status paused stopped && oci delete paused && gone paused
+}
+
+# Any node may be made and those that every container has may be used; beyond that only what the rules name: here
+# writing to /dev/kmsg, for which no capability is asked.
+test_devices_by_bpf() {
+  start devices && start denied || return 1
+  for name in devices denied; do
+    oci exec $name sh -c 'echo x > /dev/null' && oci exec $name head -c 1 /dev/zero > /run/zero &&
+      oci exec $name mknod /tmp/kmsg-$name c 1 11 || return 1
+  done
+  oci exec devices sh -c 'echo from the container > /tmp/kmsg-devices' || return 1
+  out=$(oci exec denied sh -c 'echo x > /tmp/kmsg-denied' 2>&1) && { echo "kmsg may be written"; return 1; }
+  has "$out" "peration not permitted" || return 1
+  out=$(oci exec devices mknod /tmp/mem c 1 1 2>&1) || return 1
+  out=$(oci exec --cap CAP_SYS_RAWIO devices head -c 1 /tmp/mem 2>&1) && { echo "mem may be read"; return 1; }
+  has "$out" "peration not permitted"
+}
+
+test_kill_all_reaches_what_ignores_signals() {
+  start stubborn || return 1
+  eventually sh -c "[ \$(wc -l < $(path_of stubborn)/cgroup.procs) -ge 4 ]" || return 1
+  pids=$(cat "$(path_of stubborn)/cgroup.procs")
+  oci kill --all stubborn KILL && eventually has_status stubborn stopped || return 1
+  for pid in $pids; do eventually sh -c "! grep -q State:.*[RSD] /proc/$pid/status 2> /dev/null" || return 1; done
+  oci delete stubborn && gone stubborn
+}
+
+test_exec_joins_the_group() {
+  start joined sleep || return 1
+  oci exec -d --pid-file /run/exec.pid joined sleep 500 || return 1
+  grep -q "^$(cat /run/exec.pid)\$" "$(path_of joined)/cgroup.procs" || { echo "not in the group"; return 1; }
+  mkdir "$(path_of joined)/below" && oci exec --cgroup below -d --pid-file /run/below.pid joined sleep 500 || return 1
+  grep -q "^$(cat /run/below.pid)\$" "$(path_of joined)/below/cgroup.procs" && oci delete -f joined && gone joined
+}
+
+test_statistics_and_pressure() {
+  start stats limits || return 1
+  out=$(oci events --stats stats) && has "$out" '"pids":{"current":1,"limit":20}' && has "$out" '"limit":67108864' &&
+    has "$out" '"cpuset":{"cpus":[0]' && has "$out" '"psi":{"full":{"avg10":' && lacks "$out" '"kernelTCP"' || return 1
+  # memory, io and cpu
+  is "$(echo "$out" | grep -o '"psi"' | wc -l)" 3
+}
+
+test_events_tell_an_oom_kill() {
+  start victim limits || return 1
+  oci events --interval 60s victim > /run/events & 
+  watcher=$!
+  usleep 500000
+  oci exec victim sh -c 'a=x; while :; do a=$a$a; done' > /dev/null 2>&1
+  eventually grep -q '{"type":"oom","id":"victim"}' /run/events && oci delete -f victim && wait $watcher
+}
+
+test_cgroup_namespace_and_mount() {
+  out=$(oci run -b /t/cgroups cgroups 2>&1); has "$out" "0::/" && lacks "$out" "0::/sampan" && has "$out" cgroup.procs &&
+    has "$out" made && gone cgroups
+}
+
+test_created_and_deleted() {
+  oci create -b /t/sleep created < /dev/null > /run/created.log 2>&1 && has_status created created && oci delete created && gone created
+}
+
+test_refused_limits_leave_nothing() {
+  sed 's/"resources":{/"resources":{"unified":{"nosuch.file":"1"},/; s/"resources": {/"resources": {"unified":{"nosuch.file":"1"},/' \
+    /t/sleep/config.json > /t/refused.json
+  out=$(oci run -d -b /t/sleep -f /t/refused.json refused 2>&1) && { echo "started"; return 1; }
+  has "$out" nosuch && gone refused
+}
+
+test_features_know_version_2() { oci features | grep -q '"v2": true'; }
+
+test_engine_runs_and_limits() {
+  [ -d /t/store ] || { echo "no store"; return 1; }
+  box=$(cat /t/image)
+  engine() { sampan --root /t/store --state /run/sampan "$@"; }
+  out=$(engine run --rm --network none -m 32m --pids-limit 20 "$box" sh -c 'echo in; cat /proc/self/cgroup') || { echo "$out"; return 1; }
+  has "$out" "in" && has "$out" "0::/" || return 1
+  engine run --network none --name greedy -m 8m --memory-swap 8m "$box" sh -c 'a=x; while :; do a=$a$a; done' > /dev/null 2>&1
+  is $? 137 && is "$(engine inspect --format '{{.State.OOMKilled}}' greedy)" true || return 1
+  id=$(engine run -d --network none --cpus 0.5 -m 50m --name idle "$box" sleep 500) || return 1
+  engine pause idle && engine unpause idle && is "$(engine exec idle echo inside)" inside &&
+    is "$(cat "$(path_of "$id")/memory.max")" 52428800 && engine rm -f idle greedy || return 1
+  eventually gone "$id"
+}
+
+test_nothing_is_left() {
+  for id in $(oci list -q); do oci delete -f "$id" || return 1; done
+  is "$(find /sys/fs/cgroup -mindepth 1 -type d ! -name sampan)" "" && is "$(ls /run/oci | grep -v 'seccomp cache')" "" &&
+    is "$(grep -c /t/rootfs /proc/mounts)" 0
+}
+
+run_test() {
+  if out=$("$1" 2>&1); then printf '\nRESULT ok %s\n' "$1"; else printf '\n%s\n' "RESULT failed $1: $(echo "$out" | tr '\r\n' '  ' | tail -c 1500)"; fi
+}
+
+mount_all() {
+  mount -t proc proc /proc
+  mount -t sysfs sys /sys
+  mount -t devtmpfs dev /dev
+  mkdir -p /dev/pts /dev/shm
+  mount -t devpts -o newinstance,ptmxmode=0666 pts /dev/pts
+  mount -t tmpfs tmp /dev/shm
+  mount -t tmpfs -o mode=755 run /run
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+}
+
+# On the initramfs itself, whose root pivot_root(2) refuses.
+test_no_pivot_on_a_ramfs() {
+  out=$(oci run -b /t/echo pivoted 2>&1); [ $? -ne 7 ] || { echo "pivot_root worked: no ramfs?"; return 1; }
+  out=$(oci run --no-pivot -b /t/echo moved 2> /dev/null); is $? 7 && is "$out" out && gone moved
+}
+
+if [ "$1" = first ]; then
+  mount_all
+  run_test test_no_pivot_on_a_ramfs
+  umount /sys/fs/cgroup /run /dev/shm /dev/pts /dev /sys
+  # A root that is a file system of its own, as everywhere else.
+  mount -t tmpfs -o mode=755 root /new
+  for name in bin etc lib lib64 usr t root tmp var; do [ ! -e /$name ] || cp -a /$name /new/; done
+  mkdir -p /new/proc /new/sys /new/dev /new/run
+  umount /proc
+  exec switch_root /new /bin/sh /t/guest.sh second
+fi
+
+if [ "$1" = second ]; then
+  mount_all
+  # The first process of a system is there for orphans, too: `wait` takes in all of them.
+  /bin/sh /t/guest.sh third &
+  wait $!
+  sync
+  poweroff -f
+fi
+
+ip link set lo up
+for module in overlay inet_diag tcp_diag udp_diag unix_diag packet_diag netlink_diag raw_diag; do insmod /lib/modules/$module.ko 2> /dev/null; done
+for name in $(grep -o '^test_[a-z0-9_]*' /t/guest.sh | grep -v -e test_no_pivot -e test_nothing); do run_test "$name"; done
+run_test test_nothing_is_left
