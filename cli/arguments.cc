@@ -1,6 +1,7 @@
 #include "cli/arguments.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <map>
 #include <memory>
@@ -13,7 +14,47 @@ namespace {
 
 constexpr int kFlagError = 125;  // docker's code for a flag it does not know
 
-std::string hint(const Syntax& syntax) { return "\nSee 'sampan " + syntax.command + " --help'."; }
+std::string hint(const Syntax& syntax) {
+  return "\nSee 'sampan " + syntax.command + (syntax.command.empty() ? "" : " ") + "--help'.";
+}
+
+// docker's words (spf13/pflag's) for a flag without its value; CLI11's or ours for the rest.
+std::string words_of(const CLI::ParseError& error) {
+  const std::string text = error.what();
+  return dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr
+             ? text
+             : "flag needs an argument: " + text.substr(0, text.find(':'));
+}
+
+template <class Target>
+struct Number {
+  using Type = Target;
+};
+template <class Value>
+struct Number<std::optional<Value>> {
+  using Type = Value;
+};
+template <class Target>
+constexpr bool kIsNumber = std::is_integral_v<typename Number<Target>::Type>;
+
+// "-t,--time,--timeout" to "-t, --time": what comes third is an alias.
+std::string shown_names(const Flag& flag) {
+  const std::size_t comma = flag.names.find(',');
+  if (comma == std::string::npos) return flag.names;
+  const std::string rest = flag.names.substr(comma + 1);
+  return flag.names.substr(0, comma) + ", " + rest.substr(0, rest.find(','));
+}
+
+// CLI11 takes what is too large for the largest number.
+template <class Value>
+void parse_number(std::string_view text, const std::string& names, Value& value) {
+  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error == std::errc() && end == digits.data() + digits.size()) return;
+  throw CLI::ConversionError(
+      "invalid argument \"" + std::string(text) + "\" for \"" + names + "\" flag: " +
+      (error == std::errc::result_out_of_range ? "value out of range" : "invalid syntax"));
+}
 
 CLI::Option* add(CLI::App& app, const Flag& flag) {
   return std::visit(
@@ -24,9 +65,14 @@ CLI::Option* add(CLI::App& app, const Flag& flag) {
         } else if constexpr (std::is_same_v<Target, std::optional<std::string>>) {
           return app.add_option_function<std::string>(
               flag.names, [target](const std::string& value) { *target = value; });
-        } else if constexpr (std::is_same_v<Target, std::optional<int>>) {
-          return app.add_option_function<int>(flag.names,
-                                              [target](const int& value) { *target = value; });
+        } else if constexpr (kIsNumber<Target>) {
+          const std::string names = shown_names(flag);
+          return app.add_option_function<std::string>(flag.names,
+                                                      [target, names](const std::string& text) {
+                                                        typename Number<Target>::Type value = 0;
+                                                        parse_number(text, names, value);
+                                                        *target = value;
+                                                      });
         } else {
           return app.add_option(flag.names, *target);
         }
@@ -107,11 +153,7 @@ void check_count(const Syntax& syntax, std::size_t count) {
 
 // "-d, --detach" with the short form's column kept free where there is none, as docker prints it.
 std::string names_for_help(const Flag& flag) {
-  const std::size_t comma = flag.names.find(',');
-  const std::string text = comma != std::string::npos
-                               ? flag.names.substr(0, comma) + ", " + flag.names.substr(comma + 1)
-                           : flag.names.rfind("--", 0) == 0 ? "    " + flag.names
-                                                            : flag.names;
+  const std::string text = flag.names.rfind("--", 0) == 0 ? "    " + flag.names : shown_names(flag);
   return flag.value.empty() ? text : text + " " + flag.value;
 }
 
@@ -148,7 +190,7 @@ std::vector<std::string> parse_arguments(const Syntax& syntax, const std::vector
   try {
     app.parse(std::move(marked));
   } catch (const CLI::ParseError& error) {
-    throw UsageError(std::string(error.what()) + hint(syntax), kFlagError);
+    throw UsageError(words_of(error) + hint(syntax), kFlagError);
   }
   if (help) throw HelpRequest(render_help(syntax, flags));
   for (const Flag& flag : flags) take_off_marks(flag);
@@ -165,11 +207,7 @@ std::vector<std::string> parse_arguments(const Syntax& syntax, const std::vector
   return words;
 }
 
-std::string render_help(const Syntax& syntax, const std::vector<Flag>& flags) {
-  std::string text = "Usage:  sampan " + syntax.command +
-                     (syntax.synopsis.empty() ? "" : " " + syntax.synopsis) + "\n\n" +
-                     syntax.summary + "\n";
-  if (flags.empty()) return text;
+std::string render_options(const std::vector<Flag>& flags) {
   std::vector<std::pair<std::string, std::string>> rows;
   std::size_t width = 0;
   for (const Flag& flag : flags) {
@@ -182,11 +220,18 @@ std::string render_help(const Syntax& syntax, const std::vector<Flag>& flags) {
   };
   std::sort(rows.begin(), rows.end(),
             [&](const auto& a, const auto& b) { return key(a.first) < key(b.first); });
-  text += "\nOptions:\n";
+  std::string text;
   for (const auto& [names, help] : rows) {
     text += "  " + names + std::string(width - names.size() + 3, ' ') + help + "\n";
   }
   return text;
+}
+
+std::string render_help(const Syntax& syntax, const std::vector<Flag>& flags) {
+  std::string text = "Usage:  sampan " + syntax.command +
+                     (syntax.synopsis.empty() ? "" : " " + syntax.synopsis) + "\n\n" +
+                     syntax.summary + "\n";
+  return flags.empty() ? text : text + "\nOptions:\n" + render_options(flags);
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {

@@ -58,6 +58,9 @@ std::vector<std::string> parse_arguments(const Syntax& syntax, const std::vector
 
 std::string render_help(const Syntax& syntax, const std::vector<Flag>& flags);
 
+// The lines below "Options:".
+std::string render_options(const std::vector<Flag>& flags);
+
 // The candidate nearest to `word`, for "did you mean"; empty where none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -70,10 +71,38 @@ constexpr Command kCommands[] = {
     {"system info", "", run_info},
 };
 
+struct GlobalFlags {
+  Globals globals;
+  bool version = false;
+  std::string config_file;
+  std::optional<std::string> root, state, cgroup_parent;
+  Words insecure_registries;
+  Words rest;  // from the command on
+};
+
+const Syntax kGlobalSyntax = {.command = "",
+                              .synopsis = "[OPTIONS] COMMAND",
+                              .summary = "An image-aware container engine without a daemon",
+                              .min_arguments = 0,
+                              .max_arguments = kAnyNumber,
+                              .flags = Syntax::Flags::kBeforeArguments};
+
+std::vector<Flag> global_table(GlobalFlags& flags) {
+  return {{"--config", "string", "Configuration file (default \"/etc/sampan/config.json\")",
+           &flags.config_file},
+          {"-D,--debug", "", "Print decisions and their reasons on stderr", &flags.globals.debug},
+          {"--insecure-registry", "list", "Registry with which plain HTTP is allowed",
+           &flags.insecure_registries},
+          {"--root", "string", "Persistent state (default \"/var/lib/sampan\")", &flags.root},
+          {"--state", "string", "State of this boot (default \"/run/sampan\")", &flags.state},
+          {"--cgroup-parent", "string", "Control group above all containers (default \"/sampan\")",
+           &flags.cgroup_parent},
+          {"-v,--version", "", "Print version information and quit", &flags.version}};
+}
+
 std::string usage() {
-  std::string text =
-      "Usage:  sampan [OPTIONS] COMMAND\n\nAn image-aware container engine without a "
-      "daemon\n\nCommands:\n";
+  std::string text = "Usage:  sampan " + kGlobalSyntax.synopsis + "\n\n" + kGlobalSyntax.summary +
+                     "\n\nCommands:\n";
   std::size_t width = 0;
   for (const Command& command : kCommands) width = std::max(width, command.name.size());
   for (const Command& command : kCommands) {
@@ -81,64 +110,27 @@ std::string usage() {
     text += "  " + std::string(command.name) + std::string(width - command.name.size() + 2, ' ') +
             std::string(command.summary) + "\n";
   }
-  return text +
-         "\nGlobal Options:\n"
-         "      --config string               Configuration file (default "
-         "\"/etc/sampan/config.json\")\n"
-         "  -D, --debug                       Print decisions and their reasons on stderr\n"
-         "      --insecure-registry list      Registry with which plain HTTP is allowed\n"
-         "      --root string                 Persistent state (default \"/var/lib/sampan\")\n"
-         "      --state string                State of this boot (default \"/run/sampan\")\n"
-         "      --cgroup-parent string        Control group above all containers (default "
-         "\"/sampan\")\n"
-         "  -v, --version                     Print version information and quit\n"
+  GlobalFlags flags;
+  return text + "\nGlobal Options:\n" + render_options(global_table(flags)) +
          "\nRun 'sampan COMMAND --help' for more information on a command.\n";
 }
 
-struct GlobalFlags {
-  Globals globals;
-  bool version = false, help = false;
-  Words rest;  // from the command on
-};
-
-// The words before the command. They are few and docker's, so a loop reads better than a second
-// table.
-GlobalFlags parse_globals(int argc, char** argv) {
+// The words before the command.
+GlobalFlags parse_globals(const Words& words) {
   GlobalFlags flags;
+  flags.rest = words;
+  // Most commands come without: they don't pay for the table.
+  if (!words.empty() && words[0].starts_with('-')) {
+    flags.rest = parse_arguments(kGlobalSyntax, global_table(flags), words);
+  }
   engine::Config& config = flags.globals.config;
-  std::string config_file;
-  std::vector<std::pair<std::string, std::string>> values;
-  int at = 1;
-  for (; at < argc && argv[at][0] == '-'; ++at) {
-    const std::string word = argv[at];
-    const std::size_t equals = word.find('=');
-    const std::string name = word.substr(0, equals);
-    if (word == "-D" || word == "--debug") {
-      flags.globals.debug = true;
-    } else if (word == "-v" || word == "--version") {
-      flags.version = true;
-    } else if (word == "-h" || word == "--help") {
-      flags.help = true;
-    } else if (name == "--root" || name == "--state" || name == "--cgroup-parent" ||
-               name == "--config" || name == "--insecure-registry") {
-      if (equals == std::string::npos && at + 1 == argc) {
-        throw UsageError("flag needs an argument: " + name + "\nSee 'sampan --help'.",
-                         kEngineFailed);
-      }
-      values.emplace_back(name, equals == std::string::npos ? argv[++at] : word.substr(equals + 1));
-      if (name == "--config") config_file = values.back().second;
-    } else {
-      throw UsageError("unknown flag: " + name + "\nSee 'sampan --help'.", kEngineFailed);
-    }
+  apply_config_file(flags.config_file, config);
+  if (flags.root) config.root = std::filesystem::absolute(*flags.root);
+  if (flags.state) config.state = std::filesystem::absolute(*flags.state);
+  if (flags.cgroup_parent) config.cgroup_parent = *flags.cgroup_parent;
+  for (std::string& registry : flags.insecure_registries) {
+    config.insecure_registries.push_back(std::move(registry));
   }
-  apply_config_file(config_file, config);
-  for (const auto& [name, value] : values) {
-    if (name == "--root") config.root = std::filesystem::absolute(value);
-    if (name == "--state") config.state = std::filesystem::absolute(value);
-    if (name == "--cgroup-parent") config.cgroup_parent = value;
-    if (name == "--insecure-registry") config.insecure_registries.push_back(value);
-  }
-  flags.rest.assign(argv + at, argv + argc);
   return flags;
 }
 
@@ -166,13 +158,19 @@ std::pair<const Command*, std::size_t> find_command(const Words& words) {
   throw UsageError(text + "\nSee 'sampan --help'.", 1);
 }
 
-int dispatch(int argc, char** argv) {
-  GlobalFlags flags = parse_globals(argc, argv);
+int dispatch(const Words& words) {
+  GlobalFlags flags = [&] {
+    try {
+      return parse_globals(words);
+    } catch (const HelpRequest&) {
+      throw HelpRequest(usage());  // with the commands
+    }
+  }();
   if (flags.version) {
     print(std::string("sampan version ") + kVersion + "\n");
     return 0;
   }
-  if (flags.help || flags.rest.empty()) {
+  if (flags.rest.empty()) {
     print(usage());
     return 0;
   }
@@ -233,7 +231,7 @@ int run_program(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "__monitor") return engine::run_monitor(argc, argv);
   if (argc > 1 && std::string_view(argv[1]) == "__janitor") return engine::run_janitor(argc, argv);
   try {
-    return dispatch(argc, argv);
+    return dispatch(Words(argv + std::min(argc, 1), argv + argc));
   } catch (const HelpRequest& request) {
     print(request.what());
     return 0;

@@ -122,7 +122,10 @@ MountOption parse_volume(const std::string& text) {
   set_source(mount, parts[0]);
   mount.create_source = true;
   if (parts.size() < 3) return mount;
+  int modes = 0;
   for (const std::string& word : split(parts[2], ',')) {
+    modes += word == "ro" || word == "rw" ? 1 : 0;
+    if (modes > 1) invalid("invalid mode: " + parts[2]);
     if (word == "ro" || word == "readonly") {
       mount.readonly = true;
     } else if (word == "nocopy") {

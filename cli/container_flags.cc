@@ -1,5 +1,6 @@
 #include "cli/container_flags.h"
 
+#include <arpa/inet.h>
 #include <charconv>
 
 #include "base/error.h"
@@ -10,6 +11,27 @@ namespace {
 
 [[noreturn]] void invalid(const std::string& text) {
   throw base::Error(base::ErrorKind::kInvalid, text);
+}
+
+bool is_address(const std::string& text) {
+  in6_addr buffer = {};
+  return inet_pton(AF_INET, text.c_str(), &buffer) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), &buffer) == 1;
+}
+
+void check_extra_host(const std::string& entry) {
+  const std::string start = "invalid argument \"" + entry + "\" for \"--add-host\" flag: ";
+  const std::size_t colon = entry.find(':');
+  if (colon == std::string::npos || colon == 0) {
+    invalid(start + "bad format for add-host: \"" + entry + "\"");
+  }
+  std::string address = entry.substr(colon + 1);
+  if (address.starts_with('[') && address.ends_with(']')) {
+    address = address.substr(1, address.size() - 2);
+  }
+  if (address != "host-gateway" && !is_address(address)) {
+    invalid(start + "invalid IP address in add-host: \"" + address + "\"");
+  }
 }
 
 std::int64_t size_of(const std::string& flag, const std::string& text) {
@@ -179,6 +201,17 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
     options.stop_timeout = seconds;
   }
   options.oom_score_adj = oom_score_adj_;
+  if (oom_score_adj_ && (*oom_score_adj_ < -1000 || *oom_score_adj_ > 1000)) {
+    invalid("Invalid value " + std::to_string(*oom_score_adj_) +
+            ", range for oom score adj is [-1000, 1000]");
+  }
+  for (const std::string& server : options.dns) {
+    if (!is_address(server)) {
+      invalid("invalid argument \"" + server + "\" for \"--dns\" flag: " + server +
+              " is not an ip address");
+    }
+  }
+  for (const std::string& entry : options.extra_hosts) check_extra_host(entry);
   options.network = network_mode(network_);
   options.pull = pull_policy(pull_);
   if (options.network == engine::NetworkMode::kHost && !options.ports.empty()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <regex>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -178,6 +179,21 @@ nlohmann::json container_row(const ContainerInfo& info, base::Nanoseconds now,
   };
 }
 
+namespace {
+
+// A status that no container can have, or an exit code that is none, would only ever hide all.
+void check_value(const std::string& key, const std::string& value) {
+  static const std::set<std::string> kStates = {"created", "restarting", "running", "removing",
+                                                "paused",  "exited",     "dead"};
+  const bool is_number = !value.empty() && value.size() < 10 &&
+                         value.find_first_not_of("0123456789") == std::string::npos;
+  if ((key == "status" && !kStates.contains(value)) || (key == "exited" && !is_number)) {
+    throw base::Error(base::ErrorKind::kInvalid, "invalid filter '" + key + "=" + value + "'");
+  }
+}
+
+}  // namespace
+
 ContainerFilters::ContainerFilters(const std::vector<std::string>& filters) {
   static const std::string_view kKnown[] = {"id",      "name",     "label",  "status",
                                             "exited",  "ancestor", "before", "since",
@@ -185,15 +201,16 @@ ContainerFilters::ContainerFilters(const std::vector<std::string>& filters) {
   for (const std::string& filter : filters) {
     const std::size_t equals = filter.find('=');
     if (equals == std::string::npos) {
-      throw base::Error(
-          base::ErrorKind::kInvalid,
-          "invalid argument \"" + filter +
-              "\" for \"-f, --filter\" flag: bad format of filter (expected name=value)");
+      throw UsageError("invalid argument \"" + filter +
+                           "\" for \"-f, --filter\" flag: bad format of filter (expected "
+                           "name=value)\nSee 'sampan ps --help'.",
+                       kEngineFailed);
     }
     const std::string key = filter.substr(0, equals);
     if (std::find(std::begin(kKnown), std::end(kKnown), key) == std::end(kKnown)) {
       throw base::Error(base::ErrorKind::kInvalid, "invalid filter '" + key + "'");
     }
+    check_value(key, filter.substr(equals + 1));
     filters_.emplace_back(key, filter.substr(equals + 1));
   }
 }

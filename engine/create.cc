@@ -1,4 +1,5 @@
 #include <charconv>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -67,6 +68,16 @@ void warn_of_platform(const oci::ImageConfig& image, const ContainerOptions& opt
                        ") and no specific platform was requested"});
 }
 
+void check_cpus(const ContainerOptions& options) {
+  cpu_set_t ours;
+  if (sched_getaffinity(0, sizeof ours, &ours) != 0) return;  // more than 1024 of them
+  const int count = CPU_COUNT(&ours);
+  if (options.nano_cpus >= 0 && options.nano_cpus <= count * 1'000'000'000LL) return;
+  throw base::Error(base::ErrorKind::kInvalid,
+                    "Range of CPUs is from 0.01 to " + std::to_string(count) +
+                        ".00, as there are only " + std::to_string(count) + " CPUs available");
+}
+
 // What can be refused before anything is written.
 void check_options(const ContainerOptions& options, const oci::ImageConfig& image) {
   if (!options.name.empty()) check_container_name(options.name);
@@ -74,6 +85,7 @@ void check_options(const ContainerOptions& options, const oci::ImageConfig& imag
   plan_arguments(image, options);
   plan_working_dir(image, options);
   parse_security_options(options.security_opt);
+  check_cpus(options);
   plan_sysctls(options);
   plan_resources(options, {});
   plan_ports(options, image.exposed_ports);

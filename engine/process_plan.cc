@@ -29,6 +29,10 @@ std::vector<std::string> plan_arguments(const oci::ImageConfig& image,
   if (arguments.empty()) {
     throw base::Error(base::ErrorKind::kInvalid, "no command specified");
   }
+  if (arguments.front().empty()) {
+    throw base::Error(base::ErrorKind::kCommandNotFound,
+                      "exec: \"\": executable file not found in $PATH");
+  }
   return arguments;
 }
 

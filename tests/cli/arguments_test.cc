@@ -100,8 +100,9 @@ TEST(Arguments, MistakesHaveDockersWordsAndCodes) {
   expect_usage_error(kRun, {"-z", "busybox"}, 125, "unknown shorthand flag: 'z' in -z");
   expect_usage_error(kRm, {"a", "--bogus"}, 125, "unknown flag: --bogus");
   expect_usage_error(kRun, {}, 1, "\"sampan run\" requires at least 1 argument.");
-  expect_usage_error(kRun, {"--name"}, 125, "--name");
-  expect_usage_error(kRun, {"--seconds", "x", "busybox"}, 125, "--seconds");
+  expect_usage_error(kRun, {"--name"}, 125, "flag needs an argument: --name");
+  expect_usage_error(kRun, {"--seconds", "x", "busybox"}, 125,
+                     "invalid argument \"x\" for \"--seconds\" flag: invalid syntax");
 }
 
 TEST(Arguments, HelpListsEveryFlag) {
