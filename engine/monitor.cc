@@ -81,6 +81,15 @@ base::UniqueFd listen_for_clients(const RunDirectory& directory) {
   return socket;
 }
 
+// Nothing where it fails: create() fails in the same way, and then somebody hears of it.
+runtime::KnownHost look_ahead() {
+  try {
+    return runtime::look_at_host();
+  } catch (const base::Error&) {
+    return nullptr;
+  }
+}
+
 LogWriter make_log(const storage::Store& store, const StartedContainer& container) {
   const ContainerOptions& options = container.options;
   if (options.log_driver == "none") return {};
@@ -94,12 +103,14 @@ LogWriter make_log(const storage::Store& store, const StartedContainer& containe
 
 class Monitor {
  public:
-  Monitor(Config config, Job job, base::UniqueFd control, std::optional<storage::Store> store)
+  Monitor(Config config, Job job, base::UniqueFd control, std::optional<storage::Store> store,
+          runtime::KnownHost host)
       : config_(std::move(config)),
         job_(std::move(job)),
         directory_(config_.state, job_.id),
         starter_(std::make_unique<MonitorClient>(std::move(control))),
-        store_(std::move(store)) {}
+        store_(std::move(store)),
+        host_(std::move(host)) {}
 
   int run() {
     if (!store_) store_.emplace(config_.root);
@@ -119,7 +130,8 @@ class Monitor {
   std::optional<StartedContainer> start() {
     std::optional<StartedContainer> container;
     try {
-      container = create_from_bundle(*store_, config_, directory_, job_.id);
+      container = create_from_bundle(*store_, config_, directory_, job_.id, host_.get());
+      host_.reset();
       {
         base::TraceStep step("engine", "execute the program");
         runtime::start(container->process);
@@ -223,6 +235,7 @@ class Monitor {
   RunDirectory directory_;
   std::unique_ptr<MonitorClient> starter_;
   std::optional<storage::Store> store_;
+  runtime::KnownHost host_;
   base::UniqueFd listener_;
 };
 
@@ -238,9 +251,11 @@ int run_monitor(int argc, char** argv) {
   try {
     // While the command that started us still writes its row.
     std::optional<storage::Store> store(config.root);
+    runtime::KnownHost host = look_ahead();
     std::optional<Job> job = receive_job(control.get());
     if (!job) return 0;
-    return Monitor(config, std::move(*job), std::move(control), std::move(store)).run();
+    return Monitor(config, std::move(*job), std::move(control), std::move(store), std::move(host))
+        .run();
   } catch (const std::exception&) {
     return 1;  // the lock goes with us, and the next command sweeps what is left
   }

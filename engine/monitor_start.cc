@@ -86,7 +86,8 @@ runtime::RootOverlay make_overlay(storage::Store& store, const storage::Containe
 }  // namespace
 
 StartedContainer create_from_bundle(storage::Store& store, const Config& config,
-                                    const RunDirectory& directory, const std::string& id) {
+                                    const RunDirectory& directory, const std::string& id,
+                                    const runtime::HostView* host) {
   StartedContainer container{.row = load_row(store, id),
                              .options = {},
                              .network = {},
@@ -105,7 +106,8 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
                                  .overlay = make_overlay(store, container.row),
                                  .cgroup_parent = config.cgroup_parent,
                                  .cache_dir = seccomp_cache(config),
-                                 .configure_network = {}};
+                                 .configure_network = {},
+                                 .host = host};
   reserve_network(store, config, directory, container);
   const Streams theirs = make_streams(container);
   options.stdio = {.in = theirs.in.get(), .out = theirs.out.get(), .err = theirs.err.get()};

@@ -25,7 +25,8 @@ struct StartedContainer {
 // Creates the container from <state>/<id>/config.json and connects it; its program waits for
 // runtime::start(). On an error nothing is left but the directories and the row.
 StartedContainer create_from_bundle(storage::Store& store, const Config& config,
-                                    const RunDirectory& directory, const std::string& id);
+                                    const RunDirectory& directory, const std::string& id,
+                                    const runtime::HostView* host);
 
 // Firewall elements, control groups and runtime state of a container that has ended or must: what
 // was published is read from network.json. Never throws. False where something resists: the run

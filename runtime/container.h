@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <sys/types.h>
@@ -33,6 +34,15 @@ struct Stdio {
   int in = -1, out = -1, err = -1;
 };
 
+// How this machine's cgroups are mounted.
+struct HostView;
+struct HostViewDeleter {
+  void operator()(HostView* view) const noexcept;
+};
+using KnownHost = std::unique_ptr<HostView, HostViewDeleter>;
+// For a caller that has time before it knows what to create; create() looks by itself otherwise.
+KnownHost look_at_host();
+
 struct CreateOptions {
   std::string id;      // [A-Za-z0-9_+.-]+, not "." or ".."
   fs::path bundle;     // absolute; relative paths of the spec start here
@@ -52,6 +62,7 @@ struct CreateOptions {
   // The root is moved over the host's instead of taking its place: for a host's root that is a
   // ramfs, which pivot_root(2) refuses. The host's other mounts are detached then.
   bool no_pivot = false;
+  const HostView* host = nullptr;  // of look_at_host(), moments ago
   bool exec_fifo = false;  // the gate is a fifo in state_dir that `start` of another process opens
                            // (sampan-oci create)
 };

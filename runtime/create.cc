@@ -18,6 +18,15 @@
 #include "runtime/state.h"
 
 namespace runtime {
+
+struct HostView {
+  CgroupHost cgroups;
+};
+
+void HostViewDeleter::operator()(HostView* view) const noexcept { delete view; }
+
+KnownHost look_at_host() { return KnownHost(new HostView{detect_cgroups()}); }
+
 namespace {
 
 using base::Error;
@@ -68,11 +77,13 @@ struct Design {
 Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   check_options(options);
   check_preserved(options.preserve_fds);
-  const CgroupHost cgroup_host = detect_cgroups();
+  const KnownHost seen = options.host == nullptr ? look_at_host() : nullptr;
+  const HostView& view = options.host == nullptr ? *seen : *options.host;
   Design design;
-  design.cgroups = plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, cgroup_host);
+  design.cgroups =
+      plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
   design.filter = load_filter(spec, options.cache_dir);
-  HostFacts host = detect_host(cgroup_host, spec, spec.process.value_or(oci::Process()));
+  HostFacts host = detect_host(view.cgroups, spec, spec.process.value_or(oci::Process()));
   if (options.no_pivot) host.mount_points = find_mount_points();
   design.plan =
       plan_create(spec, options, design.cgroups, design.filter ? &*design.filter : nullptr, host);
