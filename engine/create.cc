@@ -42,6 +42,14 @@ storage::ImageRow resolve_image(Engine& engine, const ContainerOptions& options,
   const std::string name = [&] {
     return image ? options.image : oci::Reference::parse(options.image).familiar();
   }();
+  if (options.pull == PullPolicy::kNever && image) {
+    throw base::Error(
+        base::ErrorKind::kNotFound,
+        "image with reference " + name +
+            " was found but does not match the specified platform: wanted " +
+            oci::normalize(oci::Platform::parse(options.platform)).str() +
+            ", actual: " + oci::normalize(oci::parse_image_config(image->config).platform).str());
+  }
   if (options.pull == PullPolicy::kNever) {
     throw base::Error(base::ErrorKind::kNotFound, "No such image: " + name);
   }

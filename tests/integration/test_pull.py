@@ -279,6 +279,20 @@ def test_wrong_architecture(sampan, registry):
     expect_failure(sampan, name, "platform", command=("pull", "--platform", "linux/" + images.host_architecture()))
 
 
+def test_a_foreign_platform_is_warned_of_in_dockers_words(sampan, registry):
+    foreign = "arm64" if images.host_architecture() != "arm64" else "amd64"
+    name = push(registry, "claims", busybox_image(architecture=foreign))  # only claims: its program runs here
+    warning = (f"WARNING: The requested image's platform (linux/{foreign}) does not match the detected host platform "
+               f"(linux/{images.host_architecture()}) and no specific platform was requested\n")
+    sampan.run("pull", "-q", name)
+    assert sampan.run("run", "--rm", name, "true").stderr == warning
+    assert sampan.run("create", name, "true").stderr == warning
+    asked_for = sampan.run("run", "--rm", "--platform", f"linux/{foreign}", name, "echo", "on")
+    assert (asked_for.stdout, asked_for.stderr) == ("on\n", "")
+    other = sampan.run("run", "--rm", "--pull", "never", "--platform", "linux/riscv64", name, "true", code=125)
+    assert f"does not match the specified platform: wanted linux/riscv64, actual: linux/{foreign}" in other.stderr
+
+
 def test_a_binary_of_another_architecture_says_so(sampan, registry):
     elf = bytearray(pathlib.Path("/bin/busybox").read_bytes()[:4096])
     elf[18:20] = (22).to_bytes(2, "little")  # EM_S390
