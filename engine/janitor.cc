@@ -9,7 +9,7 @@
 namespace engine {
 namespace {
 
-// linux/ioprio.h, which Debian 12 does not ship for user space: ioprio_set(2), NOTES.
+// Of <linux/ioprio.h>, which is no C++ in every Debian 12: ioprio_set(2), NOTES.
 constexpr int kIoprioWhoProcess = 1;
 constexpr int kIoprioIdle = 3 << 13;
 constexpr int kNicest = 19;

@@ -2,7 +2,6 @@
 // personality, clocks.
 #include <algorithm>
 #include <charconv>
-#include <linux/ioprio.h>
 #include <linux/sched.h>
 
 #include "base/error.h"
@@ -42,9 +41,11 @@ constexpr Name<std::uint64_t> kSchedulerFlags[] = {
     {"SCHED_FLAG_KEEP_PARAMS", SCHED_FLAG_KEEP_PARAMS},
     {"SCHED_FLAG_UTIL_CLAMP_MIN", SCHED_FLAG_UTIL_CLAMP_MIN},
     {"SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX}};
-constexpr Name<std::uint64_t> kIoClasses[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
-                                              {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
-                                              {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
+// Of <linux/ioprio.h>, which is no C++ since 6.1.192 (it has a parameter called class):
+// ioprio_set(2), NOTES.
+constexpr Name<std::uint64_t> kIoClasses[] = {
+    {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
+constexpr int kIoClassShift = 13;
 // PER_LINUX and PER_LINUX32 of <linux/personality.h>.
 constexpr Name<std::uint64_t> kDomains[] = {{"LINUX", 0}, {"LINUX32", 8}};
 // MPOL_* of <linux/mempolicy.h>; the last two modes are newer than Debian 12's.
@@ -125,7 +126,7 @@ void plan_io_priority(const oci::IoPriority& priority, Plan& plan) {
                 std::to_string(priority.priority) + " is not from 0 to 7");
   }
   Step& step = add(plan, StepKind::kIoPriority);
-  step.number = io_class << IOPRIO_CLASS_SHIFT | static_cast<std::uint64_t>(priority.priority);
+  step.number = io_class << kIoClassShift | static_cast<std::uint64_t>(priority.priority);
   step.note = priority.io_class + " " + std::to_string(priority.priority);
 }
 
