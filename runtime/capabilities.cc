@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <sys/prctl.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -113,6 +114,15 @@ CapabilitySets plan_capabilities(const oci::Capabilities& wanted, std::uint64_t 
 
 CapabilitySets plan_capabilities(const oci::Capabilities& wanted) {
   return plan_capabilities(wanted, held_capabilities());
+}
+
+std::uint64_t known_capabilities() {
+  std::uint64_t known = 0;
+  for (int number = 0; number < kCapabilityCount; ++number) {
+    if (prctl(PR_CAPBSET_READ, number, 0, 0, 0) < 0) break;
+    known |= std::uint64_t{1} << static_cast<unsigned>(number);
+  }
+  return known;
 }
 
 std::uint64_t held_capabilities() {

@@ -31,6 +31,9 @@ std::vector<std::string> capability_names(std::uint64_t mask);
 CapabilitySets plan_capabilities(const oci::Capabilities& wanted, std::uint64_t held);
 CapabilitySets plan_capabilities(const oci::Capabilities& wanted);  // of this process
 
+// CAP_CHOWN … the last one that both the kernel and we know.
+std::uint64_t known_capabilities();
+
 // Permitted and bounding of this process.
 std::uint64_t held_capabilities();
 

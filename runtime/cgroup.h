@@ -76,6 +76,10 @@ struct CgroupPlan {
 // controller for a limit.
 CgroupPlan plan_cgroups(const std::string& cgroups_path, const oci::Resources& resources,
                         const CgroupHost& host);
+// For users other than root: only groups below one that was delegated to us can be made. Without
+// the others no limits can be set: kUnsupported, naming the first one. Says in `decisions` what was
+// left out.
+CgroupPlan keep_permitted(CgroupPlan plan, std::vector<std::string>& decisions);
 std::string render(const CgroupPlan& plan);  // one step a line
 
 // How a new process gets in. On v1 the process itself writes "0" to every descriptor before it has

@@ -143,6 +143,16 @@ void add_v2_block_io(Writes& writes, const oci::Resources::BlockIo& io) {
   add_throttle(writes, "io.max", io.throttle_write_iops, "wiops=");
 }
 
+// The same file on v1 and v2; see the kernel's cgroup-v1/rdma.rst.
+void add_rdma(Writes& writes, const oci::Resources& resources) {
+  for (const auto& [device, limit] : resources.rdma) {
+    std::string line = device;
+    if (limit.hca_handles) line += " hca_handle=" + std::to_string(*limit.hca_handles);
+    if (limit.hca_objects) line += " hca_object=" + std::to_string(*limit.hca_objects);
+    writes.add("rdma.max", line);
+  }
+}
+
 void check_memory(const oci::Resources::Memory& memory) {
   const std::int64_t limit = memory.limit.value_or(0);
   const std::int64_t swap = memory.swap.value_or(0);
@@ -150,6 +160,14 @@ void check_memory(const oci::Resources::Memory& memory) {
   if (swap > 0 && limit <= 0) throw_invalid("memory+swap limit without memory limit");
   if (swap > 0 && swap < limit) throw_invalid("memory+swap limit is below the memory limit");
   if (memory.swappiness.value_or(0) > 100) throw_invalid("memory swappiness above 100");
+  if (memory.kernel.value_or(0) > 0) {
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "linux.resources.memory.kernel: kernels have no such limit any more");
+  }
+  if (!memory.use_hierarchy.value_or(true)) {
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "linux.resources.memory.useHierarchy: kernels count no other way any more");
+  }
 }
 
 }  // namespace
@@ -187,6 +205,7 @@ std::set<std::string> needed_controllers(const oci::Resources& resources) {
   if (!resources.hugepage_limits.empty()) names.insert("hugetlb");
   if (resources.network.class_id) names.insert("net_cls");
   if (!resources.network.priorities.empty()) names.insert("net_prio");
+  if (!resources.rdma.empty()) names.insert("rdma");
   return names;
 }
 
@@ -218,6 +237,7 @@ std::vector<CgroupWrite> plan_v1_limits(const std::string& controller, const std
       writes.add("net_prio.ifpriomap", name + ' ' + std::to_string(priority));
     }
   }
+  if (controller == "rdma") add_rdma(writes, resources);
   return writes.take();
 }
 
@@ -234,6 +254,7 @@ std::vector<CgroupWrite> plan_v2_limits(const std::string& directory,
     writes.add("hugetlb." + size + ".max", std::to_string(limit));
     writes.add("hugetlb." + size + ".rsvd.max", std::to_string(limit), Failure::kOptionalFile);
   }
+  add_rdma(writes, resources);
   for (const auto& [file, value] : resources.unified) writes.add(file, value);
   return writes.take();
 }

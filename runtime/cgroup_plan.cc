@@ -15,10 +15,48 @@ using Kind = CgroupWrite::Kind;
 constexpr const char* kUsualV1[] = {"cpu", "cpuacct", "memory", "devices", "freezer", "pids"};
 constexpr const char* kUsualV2[] = {"cpu", "memory", "pids", "io"};
 
+// The field of config.json that a controller obeys.
+constexpr std::pair<const char*, const char*> kFields[] = {
+    {"memory", "memory"},           {"cpu", "cpu"},
+    {"cpuset", "cpu.cpus"},         {"pids", "pids"},
+    {"blkio", "blockIO"},           {"io", "blockIO"},
+    {"hugetlb", "hugepageLimits"},  {"rdma", "rdma"},
+    {"net_cls", "network.classID"}, {"net_prio", "network.priorities"},
+    {"devices", "devices"}};
+
 [[noreturn]] void throw_unsupported(const std::string& controller) {
-  throw base::Error(
-      base::ErrorKind::kUnsupported,
-      "a limit needs the cgroup controller \"" + controller + "\", which this host does not have");
+  std::string field = "unified";
+  for (const auto& [name, words] : kFields) {
+    if (controller == name) field = words;
+  }
+  throw base::Error(base::ErrorKind::kUnsupported,
+                    "linux.resources." + field + " needs the cgroup controller \"" + controller +
+                        "\", which this host does not have");
+}
+
+// What v1 could and v2 has nothing for.
+void refuse_v1_only(const oci::Resources& resources) {
+  const auto& memory = resources.memory;
+  const auto& cpu = resources.cpu;
+  const auto& io = resources.block_io;
+  const bool has_leaf_weight =
+      io.leaf_weight.value_or(0) != 0 ||
+      std::any_of(io.weight_devices.begin(), io.weight_devices.end(),
+                  [](const auto& device) { return device.leaf_weight.value_or(0) != 0; });
+  const std::pair<const char*, bool> kTable[] = {
+      {"memory.swappiness", memory.swappiness.has_value()},
+      {"memory.disableOOMKiller", memory.disable_oom_killer.value_or(false)},
+      {"memory.kernelTCP", memory.kernel_tcp.value_or(0) > 0},
+      {"cpu.realtimeRuntime", cpu.realtime_runtime.value_or(0) != 0},
+      {"cpu.realtimePeriod", cpu.realtime_period.value_or(0) != 0},
+      {"blockIO.leafWeight", has_leaf_weight},
+      {"network.classID", resources.network.class_id.value_or(0) != 0},
+      {"network.priorities", !resources.network.priorities.empty()}};
+  for (const auto& [field, is_set] : kTable) {
+    if (!is_set) continue;
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      std::string("linux.resources.") + field + ": cgroup v2 has no such limit");
+  }
 }
 
 bool contains(const std::vector<std::string>& list, std::string_view item) {
@@ -113,7 +151,7 @@ void plan_v1(CgroupPlan& plan, const std::string& path, const std::vector<std::s
   }
   if (!missing.empty()) throw_unsupported(*missing.begin());
   if (!resources.unified.empty()) {
-    throw base::Error(base::ErrorKind::kUnsupported, "\"unified\" resources need cgroup v2");
+    throw base::Error(base::ErrorKind::kUnsupported, "linux.resources.unified needs cgroup v2");
   }
 }
 
@@ -140,6 +178,7 @@ std::string enable_line(const std::set<std::string>& controllers) {
 void plan_v2(CgroupPlan& plan, const std::string& path, const std::vector<std::string>& parts,
              const oci::Resources& resources, const DeviceList& devices,
              const CgroupHierarchy& host) {
+  refuse_v1_only(resources);
   const std::set<std::string> needed = needed_v2(resources);
   for (const std::string& controller : needed) {
     if (!contains(host.controllers, controller)) throw_unsupported(controller);

@@ -48,17 +48,6 @@ void reset_signals() noexcept {
   call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 }
 
-// One byte from the parent; its end of file means that it died: nothing of us may remain.
-int await_parent(int fd) noexcept {
-  char byte = 0;
-  for (;;) {
-    const long count = call(SYS_read, fd, &byte, 1UL);
-    if (count == 1) return 0;
-    if (count == 0) leave(kFailedExit);
-    if (errno != EINTR) return -1;
-  }
-}
-
 int join_cgroup(const Op& op) noexcept { return call(SYS_write, op.fd, "0", 1UL) == 1 ? 0 : -1; }
 
 int synchronise(ChildState& child, const Op& op) noexcept {
@@ -75,9 +64,9 @@ int open_root(ChildState& child) noexcept {
   return child.root_fd < 0 ? -1 : 0;
 }
 
-int become_namespace_root() noexcept {
+int become_namespace_root(const ChildState& child) noexcept {
   if (call(SYS_setresgid, 0, 0, 0) != 0 || call(SYS_setresuid, 0, 0, 0) != 0) return -1;
-  return static_cast<int>(call(SYS_prctl, PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL));
+  return guard_memory(child);
 }
 
 int wait_at_gate(ChildState& child) noexcept {
@@ -94,9 +83,9 @@ int wait_at_gate(ChildState& child) noexcept {
 // Until here the caller was not in the container's process namespace, so nobody inside could reach
 // it while it still held what the host gave it (CVE-2016-9962). The new process holds nothing but
 // what the container's own have, and is a child of our parent: the exit code is its.
-int enter_pid_namespace(ChildState& child) noexcept {
-  const long pid =
-      call(SYS_clone, static_cast<unsigned long>(CLONE_PARENT | SIGCHLD), 0UL, 0UL, 0UL, 0UL);
+int enter_pid_namespace(ChildState& child, const Op& op) noexcept {
+  const long pid = call(SYS_clone, static_cast<unsigned long>(CLONE_PARENT | SIGCHLD) | op.flags,
+                        0UL, 0UL, 0UL, 0UL);
   if (pid < 0) return -1;
   if (pid == 0) return 0;
   Report report;
@@ -123,13 +112,13 @@ int run_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kSync:
       return synchronise(child, op);
     case StepKind::kNamespaceRoot:
-      return become_namespace_root();
+      return become_namespace_root(child);
     case StepKind::kSession:
       return call(SYS_setsid) < 0 ? -1 : 0;
     case StepKind::kGate:
       return wait_at_gate(child);
     case StepKind::kEnterPidNamespace:
-      return enter_pid_namespace(child);
+      return enter_pid_namespace(child, op);
     case StepKind::kExec:
       return execute(child);
     case StepKind::kDevice:
@@ -173,6 +162,21 @@ uint64_t monotonic_now() noexcept {
 
 }  // namespace
 
+int await_parent(int fd) noexcept {
+  char byte = 0;
+  for (;;) {
+    const long count = call(SYS_read, fd, &byte, 1UL);
+    if (count == 1) return 0;
+    if (count == 0) leave(kFailedExit);
+    if (errno != EINTR) return -1;
+  }
+}
+
+int guard_memory(const ChildState& child) noexcept {
+  const unsigned long dumpable = child.plan->stays_dumpable ? 1 : 0;
+  return static_cast<int>(call(SYS_prctl, PR_SET_DUMPABLE, dumpable, 0UL, 0UL, 0UL));
+}
+
 int send_report(ChildState& child, const Report& report, int fd) noexcept {
   const size_t size = offsetof(Report, detail) + report.size;
   if (fd < 0) return call(SYS_write, child.report_fd, &report, size) < 0 ? -1 : 0;
@@ -197,7 +201,7 @@ void run_child(const ChildPlan& plan) noexcept {
   child.report_fd = plan.control_fd;
   for (int& fd : child.shared_fds) fd = -1;
   // Nobody in a namespace that we enter may look into us before we are the container's program.
-  call(SYS_prctl, PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+  guard_memory(child);
   close_fd(plan.parent_fd);
   reset_signals();
   call(SYS_umask, 0U);

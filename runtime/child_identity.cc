@@ -108,14 +108,18 @@ int drop_bounding(const Op& op) noexcept {
 }
 
 // By system call: libc's wrappers would look for the other threads of the parent.
-int become_user(const Op& op) noexcept {
+int become_user(const ChildState& child, const Op& op) noexcept {
   if (control_process(PR_SET_KEEPCAPS, 1) != 0) return -1;
   const size_t count = op.data_size / sizeof(uint32_t);
-  if (call(SYS_setgroups, count, op.data) != 0) return -1;
+  if (call(SYS_setgroups, count, op.data) != 0) {
+    // A user namespace may refuse it for good; see user_namespaces(7), /proc/[pid]/setgroups.
+    const bool tolerable = count == 0 && errno == EPERM && (op.flags & kTolerant) != 0;
+    if (!tolerable) return -1;
+  }
   if (call(SYS_setresgid, op.gid, op.gid, op.gid) != 0) return -1;
   if (call(SYS_setresuid, op.uid, op.uid, op.uid) != 0) return -1;
   // A change of ids may make the process readable again; see PR_SET_DUMPABLE in prctl(2).
-  return control_process(PR_SET_DUMPABLE, 0);
+  return guard_memory(child);
 }
 
 int set_capabilities(const Op& op) noexcept {
@@ -174,13 +178,22 @@ int find_program(ChildState& child, const Op& op) noexcept {
   return fail(best);
 }
 
-int install_filter(const Op& op) noexcept {
+int install_filter(ChildState& child, const Op& op) noexcept {
   sock_fprog program = {};
   program.len = static_cast<unsigned short>(op.data_size / sizeof(sock_filter));
   // The kernel only reads it; the pointer in its struct is not const.
   program.filter = static_cast<sock_filter*>(const_cast<void*>(op.data));
-  return as_int(
-      call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, static_cast<unsigned>(op.flags), &program));
+  const long result =
+      call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, static_cast<unsigned>(op.flags), &program);
+  if (result < 0 || (op.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) return as_int(result);
+  // The parent takes the descriptor out of us: sendmsg(2) could be what the filter waits for.
+  Report report;
+  report.kind = ReportKind::kListener;
+  report.error = static_cast<int32_t>(result);
+  if (send_report(child, report, -1) != 0) return -1;
+  if (await_parent(child.plan->control_fd) != 0) return -1;
+  close_fd(static_cast<int>(result));
+  return 0;
 }
 
 // Closes what lies between those that are still needed: a container that waits for its start must
@@ -232,7 +245,7 @@ int run_identity_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kBounding:
       return drop_bounding(op);
     case StepKind::kUser:
-      return become_user(op);
+      return become_user(child, op);
     case StepKind::kUmask:
       call(SYS_umask, op.mode);
       return 0;
@@ -247,7 +260,7 @@ int run_identity_step(ChildState& child, const Op& op) noexcept {
     case StepKind::kFindProgram:
       return find_program(child, op);
     case StepKind::kSeccomp:
-      return install_filter(op);
+      return install_filter(child, op);
     default:
       return fail(ENOSYS);
   }

@@ -60,7 +60,7 @@ enum class StepKind : uint32_t {
   kFindProgram,        // words: candidates
   kGate,               // reports ready and waits for start
   kSeccomp,            // data: the filter, flags
-  kEnterPidNamespace,  // the rest is done by a new child of the caller's parent
+  kEnterPidNamespace,  // the rest is done by a new child of the caller's parent; flags: CLONE_NEW*
   kExec,
 };
 
@@ -75,7 +75,7 @@ enum : uint64_t {
   kOfferRoot = 1U << 4U,     // kPivot: the parent gets a descriptor of the root
   kMoveRoot = 1U << 5U,      // kPivot: by moving; words: the host's mount points, to be detached
   kCopyUp = 1U << 6U,        // kMount: what the target holds is copied into it
-  kTolerant = 1U << 7U,      // kProcFile: goes on where the right is missing
+  kTolerant = 1U << 7U,      // kProcFile, kUser: goes on where a right is missing
 };
 
 struct StepNumbers {
@@ -114,10 +114,20 @@ struct ChildPlan {
   int preserved = 0;  // descriptors 3 .. 2+n stay open
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
+  // Of a parent without root, whose rights over us end where we can't be looked into.
+  bool stays_dumpable = false;
   uint64_t* timings = nullptr;  // shared with the parent: nanoseconds of each step
 };
 
-enum class ReportKind : uint32_t { kFailed = 1, kSync, kTerminal, kRoot, kReady, kProcess };
+enum class ReportKind : uint32_t {
+  kFailed = 1,
+  kSync,
+  kTerminal,
+  kRoot,
+  kReady,
+  kProcess,
+  kListener,  // of the filter: `error` is its number among our descriptors; waits for an answer
+};
 
 // One message of the child; only the used part of `detail` is sent.
 struct Report {

@@ -72,6 +72,11 @@ int open_dev(const ChildState& child) noexcept;  // the container's /dev, never 
 // What the directory holds, below the root of a new mount; child_copy_up.cc.
 int copy_tree(int source_fd, int mount_fd) noexcept;
 
+// One byte from the parent; its end of file means that it died: nothing of us may remain.
+int await_parent(int fd) noexcept;
+// Whether others may look into us, as the plan has it; a change of ids changes it, too.
+int guard_memory(const ChildState& child) noexcept;
+
 // Sends a report, with a descriptor where fd is not -1.
 int send_report(ChildState& child, const Report& report, int fd) noexcept;
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
@@ -14,6 +15,7 @@
 #include "base/trace.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
+#include "runtime/net_devices.h"
 #include "runtime/setup.h"
 #include "runtime/state.h"
 
@@ -82,11 +84,14 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   Design design;
   design.cgroups =
       plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
+  std::vector<std::string> decisions;
+  if (geteuid() != 0) design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
   design.filter = load_filter(spec, options.cache_dir);
   HostFacts host = detect_host(view.cgroups, spec, spec.process.value_or(oci::Process()));
   if (options.no_pivot) host.mount_points = find_mount_points();
   design.plan =
       plan_create(spec, options, design.cgroups, design.filter ? &*design.filter : nullptr, host);
+  design.plan.decisions.insert(design.plan.decisions.end(), decisions.begin(), decisions.end());
   return design;
 }
 
@@ -179,9 +184,26 @@ class Creation {
                                          .cgroups = &cgroups_,
                                          .gate_fd = gate.get(),
                                          .start_report_fd = report.get()}));
+    if (design_.plan.is_born_later) await_birth();
     const auto identity = base::find_process(child_->pid);
     if (!identity) base::throw_errno("find the container's process", ESRCH);
     record_.state.init = *identity;
+  }
+
+  // The one that we have cloned joins a user namespace and gives birth to the container's process,
+  // a child of ours too.
+  void await_birth() {
+    auto heard = hear(child_->control.get());
+    if (!heard) throw_unexpected_end();
+    if (heard->report.kind == ReportKind::kFailed) throw_step_failure(heard->report);
+    if (heard->report.kind != ReportKind::kProcess) {
+      throw Error(ErrorKind::kSystem, "the container's process was born out of turn");
+    }
+    const pid_t helper = std::exchange(child_->pid, heard->report.error);
+    child_->pidfd.reset(
+        static_cast<int>(base::check(syscall(SYS_pidfd_open, child_->pid, 0), "pidfd_open")));
+    while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) {
+    }
   }
 
   // While the child mounts, the network and the id mappings are made here.
@@ -219,6 +241,7 @@ class Creation {
     if (spec_.process->oom_score_adj) {
       write_oom_score(child_->pid, *spec_.process->oom_score_adj);
     }
+    if (!spec_.linux_.net_devices.empty()) move_net_devices(spec_.linux_.net_devices, child_->pid);
     if (options_.configure_network && has_new_namespace(spec_, oci::NamespaceType::kNetwork)) {
       const base::TraceStep step("runtime", "configure the network");
       const UniqueFd network =
@@ -245,6 +268,11 @@ class Creation {
           break;
         case ReportKind::kFailed:
           throw_step_failure(heard->report);
+        case ReportKind::kListener:
+          pass_listener(*design_.filter, record_.state, child_->pid, child_->pidfd.get(),
+                        heard->report.error);
+          if (!answer(child_->control.get())) throw_unexpected_end();
+          break;
         case ReportKind::kProcess:
           break;
       }

@@ -206,7 +206,8 @@ std::string describe_process(const Step& step) {
       return "load seccomp filter (" + std::to_string(step.data.size() / sizeof(BpfInstruction)) +
              " instructions)";
     case StepKind::kEnterPidNamespace:
-      return "enter the pid namespace";
+      return step.flags == 0 ? "enter the pid namespace"
+                             : "give birth in new namespaces " + namespace_names(step.flags);
     default:
       return "execute " + step.target;
   }

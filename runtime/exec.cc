@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,11 +59,14 @@ std::vector<std::string> paths_to_join(std::vector<std::string> paths, const Exe
 // The helper that joins the container and gives birth to the process there; see kEnterPidNamespace.
 class Execution {
  public:
-  Execution(const Plan& plan, const LaunchInputs& inputs, int console_socket, bool has_filter_first)
-      : plan_(plan),
-        console_socket_(console_socket),
-        has_filter_first_(has_filter_first),
-        helper_(launch(plan, inputs)) {}
+  struct Context {
+    const SeccompProgram* filter = nullptr;
+    const State* state = nullptr;
+    int console_socket = -1;
+    bool has_filter_first = false;
+  };
+  Execution(const Plan& plan, const LaunchInputs& inputs, const Context& context)
+      : plan_(plan), context_(context), helper_(launch(plan, inputs)) {}
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
   ~Execution() {
@@ -87,6 +91,11 @@ class Execution {
           break;
         case ReportKind::kProcess:
           process_ = heard->report.error;
+          pass_waiting_listener();
+          break;
+        case ReportKind::kListener:
+          listener_ = heard->report.error;
+          pass_waiting_listener();
           break;
         default:
           break;
@@ -101,16 +110,28 @@ class Execution {
  private:
   // By an errno at that step, or by death on the way to it.
   bool is_refused_by_filter() {
-    if (process_ > 0 || !has_filter_first_) return false;
+    if (process_ > 0 || !context_.has_filter_first) return false;
     if (failure_) return failed_step_ == StepKind::kEnterPidNamespace;
     siginfo_t info = {};
     return waitid(P_PID, static_cast<id_t>(helper_.pid), &info, WEXITED | WNOWAIT) == 0 &&
            info.si_code != CLD_EXITED && info.si_status == SIGSYS;
   }
 
+  // Whose it is, its helper may say later than the process itself has told that it is there.
+  void pass_waiting_listener() {
+    if (process_ <= 0 || listener_ < 0) return;
+    const UniqueFd process(
+        static_cast<int>(base::check(syscall(SYS_pidfd_open, process_, 0), "pidfd_open")));
+    State state = *context_.state;
+    state.status = Status::kRunning;
+    pass_listener(*context_.filter, state, process_, process.get(), listener_);
+    listener_ = -1;
+    answer(helper_.control.get());
+  }
+
   void take_console(UniqueFd master) {
-    if (console_socket_ >= 0) {
-      send_console(console_socket_, master.get());
+    if (context_.console_socket >= 0) {
+      send_console(context_.console_socket, master.get());
     } else {
       console_ = std::move(master);
     }
@@ -128,13 +149,13 @@ class Execution {
   }
 
   const Plan& plan_;
-  int console_socket_;
-  bool has_filter_first_;
+  Context context_;
   Launched helper_;
   UniqueFd console_;
   std::optional<Error> failure_;
   StepKind failed_step_ = StepKind::kExec;
   pid_t process_ = 0;
+  int listener_ = -1;
   bool finished_ = false;
 };
 
@@ -155,9 +176,11 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
   const auto filter = load_filter(spec, options.cache_dir);
   ExecTarget target{.has_user_namespace = record.has_user_namespace,
                     .has_time_namespace = record.has_time_namespace};
+  if (record.has_user_namespace) target.shared = shared_namespaces(record.state.init.pid);
   if (record.has_keyring) target.keyring = "_ses." + record.state.id;
   if (!cgroups.task_fds.empty()) target.task_files = paths;
-  const HostFacts host = detect_host(detect_cgroups(), spec, process);
+  HostFacts host = detect_host(detect_cgroups(), spec, process);
+  if (record.has_user_namespace) host.known_capabilities = known_capabilities();
   const auto attempt = [&] {
     const Plan plan = plan_exec(spec, process, target, options, filter ? &*filter : nullptr, host);
     return Execution(plan,
@@ -165,8 +188,10 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
                       .preserve_fds = options.preserve_fds,
                       .cgroups = &cgroups,
                       .container_pidfd = init->get()},
-                     options.console_socket,
-                     filter && target.filter_first && !process.no_new_privileges)
+                     {.filter = filter ? &*filter : nullptr,
+                      .state = &record.state,
+                      .console_socket = options.console_socket,
+                      .has_filter_first = filter && loads_filter_first(target, process, &*filter)})
         .run();
   };
   if (auto executed = attempt()) return std::move(*executed);

@@ -1,10 +1,13 @@
 #include "runtime/hooks.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <limits>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +15,7 @@
 #include "base/files.h"
 #include "base/process.h"
 #include "base/trace.h"
+#include "runtime/setup.h"
 
 namespace runtime {
 namespace {
@@ -33,10 +37,13 @@ UniqueFd memory_file(const std::string& content) {
 
 // The exit code, or kTimedOut after killing it.
 int wait_for_hook(pid_t pid, const oci::Hook& hook) {
-  const auto identity = base::find_process(pid);
-  if (hook.timeout && identity) {
-    const auto process = base::open_process(*identity);
-    if (process && !base::wait_for_exit(process->get(), *hook.timeout * 1000)) {
+  if (hook.timeout) {
+    // Not by /proc, which inside the container may be of another pid namespace. Our own child's pid
+    // is nobody else's until we wait for it.
+    const UniqueFd process(
+        static_cast<int>(base::check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open")));
+    const int seconds = std::min(*hook.timeout, std::numeric_limits<int>::max() / 1000);
+    if (!base::wait_for_exit(process.get(), seconds * 1000)) {
       kill(pid, SIGKILL);
       base::wait_for_child(pid);
       return kTimedOut;
@@ -69,6 +76,9 @@ int execute_hook_inside(const oci::Hook& hook, int state_fd, int output_fd, cons
         CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     if (record.has_user_namespace) flags |= CLONE_NEWUSER;
     if (record.has_time_namespace) flags |= kNewTime;
+    if (record.has_user_namespace) {
+      flags &= ~static_cast<int>(shared_namespaces(record.state.init.pid));
+    }
     base::check(setns(pidfd, flags), "join the container's namespaces");
     code = execute_hook(hook, state_fd, output_fd);
   } catch (const Error& error) {

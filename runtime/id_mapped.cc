@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <optional>
+#include <sstream>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,8 +85,29 @@ void set_option(int context_fd, const std::string& key, const std::string& value
   base::check(result, "overlay option " + key);
 }
 
-bool is_layer(const std::string& key) {
-  return key == "lowerdir+" || key == "upperdir" || key == "workdir";
+// Who root of the container is to us. Of a namespace that is joined, its process's map tells.
+std::optional<std::uint32_t> find_root(const IdMap& map, bool group) {
+  for (const oci::IdMapping& mapping : group ? map.gids : map.uids) {
+    if (mapping.container_id == 0) return mapping.host_id;
+  }
+  const fs::path file(map.user_namespace);
+  if (file.parent_path().filename() != "ns") return std::nullopt;
+  const fs::path folder = file.parent_path().parent_path();
+  std::istringstream lines(base::find_file(folder / (group ? "gid_map" : "uid_map")).value_or(""));
+  std::uint32_t inside = 0;
+  std::uint32_t outside = 0;
+  std::uint32_t size = 0;
+  while (lines >> inside >> outside >> size) {
+    if (inside == 0) return outside;
+  }
+  return std::nullopt;
+}
+
+// The container's root directory is the upper one: without an owner inside nobody could write it.
+void give_to_root(const fs::path& upper, const IdMap& map) {
+  const auto uid = find_root(map, false);
+  const auto gid = find_root(map, true);
+  if (uid && gid) base::check(lchown(upper.c_str(), *uid, *gid), upper.string());
 }
 
 }  // namespace
@@ -113,23 +136,18 @@ UniqueFd mount_id_mapped_overlay(const Step& overlay) {
     const UniqueFd user_namespace = open_user_namespace(overlay.id_map);
     const UniqueFd context(static_cast<int>(
         base::check(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC), "fsopen overlay")));
-    // The directory above upper and work is cloned once: they must be on one mount.
     std::vector<UniqueFd> layers;
-    const auto mapped = [&](const fs::path& path) {
+    const auto mapped = [&](const std::string& path) {
       layers.push_back(clone_tree(path, false));
       map_ids(layers.back().get(), user_namespace.get(), false, path);
       return "/proc/self/fd/" + std::to_string(layers.back().get());
     };
-    std::string above;
     for (std::size_t i = 0; i + 1 < overlay.words.size(); i += 2) {
       const std::string& key = overlay.words[i];
-      const fs::path value = overlay.words[i + 1];
-      if (key == "upperdir" || key == "workdir") {
-        if (above.empty()) above = mapped(value.parent_path());
-        set_option(context.get(), key, above + "/" + value.filename().string());
-      } else {
-        set_option(context.get(), key, is_layer(key) ? mapped(value) : value.string());
-      }
+      const std::string& value = overlay.words[i + 1];
+      // Not the upper directory: overlay itself, which is us, writes there.
+      if (key == "upperdir") give_to_root(value, overlay.id_map);
+      set_option(context.get(), key, key == "lowerdir+" ? mapped(value) : value);
     }
     base::check(syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0),
                 "make the overlay of id-mapped layers");

@@ -10,8 +10,8 @@ namespace runtime {
 // The mount that a kBind step with an id map wants.
 base::UniqueFd clone_id_mapped(const Step& bind);
 
-// The overlay that a kRootOverlay step with an id map wants: its layers are mapped, since an
-// overlay itself can't be.
+// The overlay that a kRootOverlay step with an id map wants: its lower layers are mapped, since an
+// overlay itself can't be; the upper one holds the ids that the container's users have outside.
 base::UniqueFd mount_id_mapped_overlay(const Step& overlay);
 
 // The lines of uid_map and gid_map; see user_namespaces(7).

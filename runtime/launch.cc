@@ -188,6 +188,7 @@ Launched launch(const Plan& plan, const LaunchInputs& inputs) {
       .preserved = inputs.preserve_fds,
       .argv = lowered.argv.data(),
       .envp = lowered.envp.data(),
+      .stays_dumpable = plan.stays_dumpable,
       .timings = child.timings.values,
   };
   int pidfd = -1;

@@ -58,46 +58,94 @@ void plan_cgroup_joins(const std::vector<std::string>& task_files, Plan& plan) {
   }
 }
 
-// A user namespace first: the others are then joined with the rights that it gives.
-void plan_namespaces(const oci::RuntimeSpec& spec, Plan& plan) {
-  std::vector<oci::Namespace> namespaces = spec.linux_.namespaces;
-  std::stable_partition(namespaces.begin(), namespaces.end(), [](const oci::Namespace& each) {
-    return each.type == NamespaceType::kUser;
-  });
+// What is new in the container, and when it can be made.
+struct NewNamespaces {
+  std::uint64_t flags = 0;
+  std::vector<oci::Namespace> joined;
+};
+
+NewNamespaces sort_namespaces(const oci::RuntimeSpec& spec) {
+  NewNamespaces result;
   std::uint64_t seen = 0;
-  for (const oci::Namespace& each : namespaces) {
+  for (const oci::Namespace& each : spec.linux_.namespaces) {
     const std::uint64_t flag = clone_flag(each.type);
     if ((seen & flag) != 0)
       throw Error(ErrorKind::kInvalid, "linux.namespaces: one is there twice");
     seen |= flag;
-    if (each.path.empty()) {
-      // A cgroup namespace shows the group that its maker is in at that moment: made once inside.
-      // Clocks are set before anybody is inside: another step makes it.
-      const bool later = each.type == NamespaceType::kCgroup ||
-                         (each.type == NamespaceType::kTime && !spec.linux_.time_offsets.empty());
-      if (!later) plan.clone_flags |= flag;
-    } else if (each.type == NamespaceType::kPid) {
-      plan.pid_namespace = each.path;
-    } else {
-      Step& step = add(plan, StepKind::kSetNamespace);
-      step.target = each.path;
-      step.flags = flag;
+    if (!each.path.empty()) {
+      result.joined.push_back(each);
+      continue;
     }
+    // A cgroup namespace shows the group that its maker is in at that moment: made once inside.
+    // Clocks are set before anybody is inside: another step makes it.
+    const bool later = each.type == NamespaceType::kCgroup ||
+                       (each.type == NamespaceType::kTime && !spec.linux_.time_offsets.empty());
+    if (!later) result.flags |= flag;
   }
   if ((seen & CLONE_NEWNS) == 0) {
     throw Error(ErrorKind::kInvalid, "linux.namespaces: the container needs a mount namespace");
   }
+  return result;
 }
 
-void plan_user_namespace(const oci::RuntimeSpec& spec, Plan& plan) {
-  if (!has_namespace(spec, NamespaceType::kUser)) return;
-  if (has_new_namespace(spec, NamespaceType::kUser)) {
-    if (spec.linux_.uid_mappings.empty() || spec.linux_.gid_mappings.empty()) {
-      throw Error(ErrorKind::kInvalid, "linux.uidMappings: a user namespace needs mappings");
+// Root of the host may enter the others with its own rights and gives them up last; anybody else
+// gets the right to enter them in the user namespace.
+void order_joins(std::vector<oci::Namespace>& joined, const HostFacts& host) {
+  const bool user_first = !is_privileged(host);
+  std::stable_partition(joined.begin(), joined.end(), [&](const oci::Namespace& each) {
+    return (each.type == NamespaceType::kUser) == user_first;
+  });
+}
+
+// New namespaces belong to the user namespace that their maker is in. One that is joined is
+// entered first, so the process that has joined it gives birth to the one with the new ones.
+void plan_namespaces(const oci::RuntimeSpec& spec, const HostFacts& host, Plan& plan) {
+  NewNamespaces namespaces = sort_namespaces(spec);
+  const bool joins_user =
+      has_namespace(spec, NamespaceType::kUser) && !has_new_namespace(spec, NamespaceType::kUser);
+  order_joins(namespaces.joined, host);
+  for (const oci::Namespace& each : namespaces.joined) {
+    if (each.type == NamespaceType::kPid && !joins_user) {
+      plan.pid_namespace = each.path;
+      continue;
     }
-    add_sync(plan, SyncPoint::kMappings);
+    Step& step = add(plan, StepKind::kSetNamespace);
+    step.target = each.path;
+    step.flags = clone_flag(each.type);
   }
+  if (!joins_user) {
+    plan.clone_flags = namespaces.flags;
+    return;
+  }
+  plan.is_born_later = true;
   add(plan, StepKind::kNamespaceRoot);
+  add(plan, StepKind::kEnterPidNamespace).flags = namespaces.flags;
+}
+
+void plan_user_namespace(const oci::RuntimeSpec& spec, const HostFacts& host, Plan& plan) {
+  if (!has_new_namespace(spec, NamespaceType::kUser)) {
+    if (is_privileged(host) || has_namespace(spec, NamespaceType::kUser)) return;
+    throw Error(ErrorKind::kInvalid,
+                "linux.namespaces: a container of a user other than root needs a user namespace");
+  }
+  if (spec.linux_.uid_mappings.empty() || spec.linux_.gid_mappings.empty()) {
+    throw Error(ErrorKind::kInvalid, "linux.uidMappings: a user namespace needs mappings");
+  }
+  add_sync(plan, SyncPoint::kMappings);
+  add(plan, StepKind::kNamespaceRoot);
+}
+
+// Where only our own group is mapped, the kernel lets nobody inside change groups.
+void check_groups(const oci::RuntimeSpec& spec, const HostFacts& host) {
+  const auto& mappings = spec.linux_.gid_mappings;
+  if (is_privileged(host) || !has_new_namespace(spec, NamespaceType::kUser) ||
+      spec.process->user.additional_gids.empty()) {
+    return;
+  }
+  if (mappings.size() == 1 && mappings[0].size == 1) {
+    throw Error(ErrorKind::kUnsupported,
+                "process.user.additionalGids: not without a range of mapped groups");
+  }
 }
 
 bool has_network_sysctl(const oci::RuntimeSpec& spec) {
@@ -127,6 +175,12 @@ void plan_pivot(const CreateOptions& options, const HostFacts& host, Plan& plan)
 
 void check_spec(const oci::RuntimeSpec& spec, const HostFacts& host) {
   if (!spec.process) throw Error(ErrorKind::kInvalid, "process: missing");
+  if (!spec.linux_.net_devices.empty() && !has_namespace(spec, NamespaceType::kNetwork)) {
+    throw Error(ErrorKind::kInvalid, "linux.netDevices: the network namespace is the host's");
+  }
+  if (spec.linux_.intel_rdt) {
+    throw Error(ErrorKind::kUnsupported, "linux.intelRdt: this build does not write resctrl");
+  }
   if (!spec.linux_.mount_label.empty() && !host.has_selinux) {
     throw Error(ErrorKind::kUnsupported, "linux.mountLabel: this host has no SELinux");
   }
@@ -162,6 +216,17 @@ void plan_root_propagation(const oci::RuntimeSpec& spec, Plan& plan) {
 
 }  // namespace
 
+bool loads_filter_first(const ExecTarget& target, const oci::Process& process,
+                        const SeccompProgram* filter) {
+  // Whoever listens is told the pid of the process itself.
+  const bool has_listener = filter != nullptr && filter->has_listener;
+  return target.filter_first && !process.no_new_privileges && !has_listener;
+}
+
+bool is_privileged(const HostFacts& host) {
+  return ((host.held_capabilities >> CAP_SYS_ADMIN) & 1U) != 0;
+}
+
 bool has_namespace(const oci::RuntimeSpec& spec, NamespaceType type) {
   const auto& all = spec.linux_.namespaces;
   return std::any_of(all.begin(), all.end(), [&](const auto& each) { return each.type == type; });
@@ -188,6 +253,9 @@ HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
     facts.overlay_takes_single_layers = major > 6 || (major == 6 && minor >= 8);
   }
   facts.held_capabilities = held_capabilities();
+  // Without user namespace what we hold is what there is to give.
+  facts.known_capabilities =
+      has_namespace(spec, NamespaceType::kUser) ? known_capabilities() : facts.held_capabilities;
   facts.may_raise_limits = ((facts.held_capabilities >> CAP_SYS_RESOURCE) & 1U) != 0;
   for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
     rlimit limit = {};
@@ -208,13 +276,16 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
       .filter = filter,
       .host = &host,
       .settings = &spec.linux_,
+      .has_user_namespace = has_namespace(spec, NamespaceType::kUser),
       .preserve_fds = options.preserve_fds,
       .die_with_parent = options.die_with_parent,
       .keyring = options.new_keyring ? "_ses." + options.id : std::string()};
   plan_cgroup_joins(cgroups.task_files, plan);
   plan_labels(*spec.process, host, plan);
-  plan_namespaces(spec, plan);
-  plan_user_namespace(spec, plan);
+  plan.stays_dumpable = !is_privileged(host);
+  plan_namespaces(spec, host, plan);
+  plan_user_namespace(spec, host, plan);
+  check_groups(spec, host);
   plan_time_namespace(spec, plan);
   if (has_new_namespace(spec, NamespaceType::kCgroup) &&
       host.cgroup_layout != CgroupLayout::kNone) {
@@ -232,6 +303,9 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
   if (options.configure_network && has_network_sysctl(spec)) add_sync(plan, SyncPoint::kNetwork);
   plan_sysctls(spec, plan);
   plan_user(*spec.process, context, plan);
+  // A listener goes to its socket by the hand of our parent, which only waits until we are ready.
+  const bool has_listener = filter != nullptr && filter->has_listener;
+  if (has_listener) plan_filter(*spec.process, context, plan);
   add(plan, StepKind::kGate);
   if (spec.process->terminal) {
     const auto session = std::find_if(plan.steps.begin(), plan.steps.end(), [](const Step& step) {
@@ -239,7 +313,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
     });
     plan.steps.insert(session, Step{.kind = StepKind::kControllingTerminal});
   }
-  plan_filter(*spec.process, context, plan);
+  if (!has_listener) plan_filter(*spec.process, context, plan);
   add(plan, StepKind::kExec).target = spec.process->args.front();
   return plan;
 }
@@ -250,6 +324,7 @@ Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const 
   const ProcessContext context = {.filter = filter,
                                   .host = &host,
                                   .settings = &spec.linux_,
+                                  .has_user_namespace = target.has_user_namespace,
                                   .preserve_fds = options.preserve_fds,
                                   .keyring = target.keyring};
   check_scheduling_survives_fork(process);
@@ -263,6 +338,7 @@ Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const 
       CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (target.has_user_namespace) join.flags |= CLONE_NEWUSER;
   if (target.has_time_namespace) join.flags |= kNewTime;
+  join.flags &= ~target.shared;
   if (target.has_user_namespace) add(plan, StepKind::kNamespaceRoot);
   add(plan, StepKind::kOpenRoot);
   if (process.terminal) {
@@ -274,7 +350,7 @@ Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const 
     }
   }
   plan_user(process, context, plan);
-  const bool filter_first = target.filter_first && !process.no_new_privileges;
+  const bool filter_first = loads_filter_first(target, process, filter);
   if (filter_first) plan_filter(process, context, plan);
   add(plan, StepKind::kEnterPidNamespace);
   add(plan, StepKind::kSession);

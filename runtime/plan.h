@@ -39,6 +39,8 @@ struct HostFacts {
   // From 6.8 on the layers of an overlay are given one by one; before, within 4096 bytes.
   bool overlay_takes_single_layers = true;
   std::uint64_t held_capabilities = 0;
+  // All that the kernel knows: what a process has in a user namespace of its own.
+  std::uint64_t known_capabilities = 0;
   // Where resource limits can't be raised: the current hard limits by resource number.
   bool may_raise_limits = true;
   std::vector<std::uint64_t> hard_limits;
@@ -54,6 +56,8 @@ HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
 
 struct Plan {
   std::uint64_t clone_flags = 0;    // CLONE_NEW* of clone3(2)
+  bool stays_dumpable = false;      // see ChildPlan
+  bool is_born_later = false;       // the container's process is a child of the one we clone
   std::vector<std::string> joined;  // paths of namespaces that kSetNamespace steps enter
   std::string pid_namespace;        // path of one to be born into
   std::vector<Step> steps;
@@ -69,6 +73,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
 // A further process. `has_user_namespace`: the container has one of its own.
 struct ExecTarget {
   bool has_user_namespace = false, has_time_namespace = false;
+  std::uint64_t shared = 0;  // CLONE_NEW* of the namespaces that are ours, too: not to be joined
   std::vector<std::string> task_files;
   std::string keyring;  // empty: none of its own
   // Whether the filter is in place before the process is born into the container's pid namespace.
@@ -76,6 +81,8 @@ struct ExecTarget {
   // take it; but a filter that refuses clone(2) leaves no other way.
   bool filter_first = true;
 };
+bool loads_filter_first(const ExecTarget& target, const oci::Process& process,
+                        const SeccompProgram* filter);
 Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
                const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host);
 
@@ -94,6 +101,7 @@ struct ProcessContext {
   const SeccompProgram* filter = nullptr;
   const HostFacts* host = nullptr;
   const oci::Linux* settings = nullptr;
+  bool has_user_namespace = false;
   int preserve_fds = 0;
   bool die_with_parent = false;
   std::string keyring;  // name of the session keyring to join; empty: the caller's stays
@@ -115,6 +123,8 @@ std::string parse_number_mask(const std::string& text, const std::string& field)
 
 // Those of the container's user namespace; empty where it has none.
 IdMap container_id_map(const oci::RuntimeSpec& spec, bool recursive);
+// Whether we act with the host's root's rights or only with those over a user namespace.
+bool is_privileged(const HostFacts& host);
 bool has_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);      // new or joined
 bool has_new_namespace(const oci::RuntimeSpec& spec, oci::NamespaceType type);  // new
 

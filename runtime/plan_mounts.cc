@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <linux/mount.h>
 
 #include "base/error.h"
@@ -95,6 +96,8 @@ class MountPlanner {
       } else if (is_id_mapped(mount, mount_options)) {
         throw Error(ErrorKind::kUnsupported,
                     "mount on " + target + ": only a bind can have its ids mapped");
+      } else if (mount.type == "sysfs" && !may_mount_sysfs()) {
+        plan_host_sysfs(mount_options, target);
       } else if (mount.type == "cgroup" || mount.type == "cgroup2") {
         plan_cgroup(mount, mount_options, target);
       } else {
@@ -203,8 +206,40 @@ class MountPlanner {
     plan_.steps.push_back(std::move(step));
   }
 
-  static void add_words(const MountOptions& from, Step& step) {
+  // A sysfs belongs to a network namespace, and mounting it is a right over that.
+  bool may_mount_sysfs() const {
+    return !has_namespace(spec_, oci::NamespaceType::kUser) ||
+           has_namespace(spec_, oci::NamespaceType::kNetwork);
+  }
+
+  void plan_host_sysfs(const MountOptions& from, const std::string& target) {
+    plan_.decisions.push_back(target +
+                              " is the host's: the user namespace has no right to mount one");
+    Step step = attributes(StepKind::kBind, target, from);
+    step.flags |= kNoSymlinks | kRecursive;
+    step.source = "/sys";
+    step.recursive_propagation = MS_PRIVATE;
+    plan_.steps.push_back(std::move(step));
+  }
+
+  // The group of terminals; without it devpts gives them that of whoever opens them.
+  bool is_unmapped_group(const std::string& key, const std::string& value) const {
+    const auto& mappings = spec_.linux_.gid_mappings;
+    if (key != "gid" || mappings.empty() || !has_new_namespace(spec_, oci::NamespaceType::kUser)) {
+      return false;
+    }
+    return std::none_of(mappings.begin(), mappings.end(), [&](const oci::IdMapping& each) {
+      const std::uint64_t group = std::strtoull(value.c_str(), nullptr, 10);
+      return group >= each.container_id && group - each.container_id < each.size;
+    });
+  }
+
+  void add_words(const MountOptions& from, Step& step) const {
     for (const auto& [key, value] : from.data) {
+      if (step.type == "devpts" && is_unmapped_group(key, value)) {
+        plan_.decisions.push_back(step.target + ": no group " + value + " in the user namespace");
+        continue;
+      }
       step.words.push_back(key);
       step.words.push_back(value);
     }

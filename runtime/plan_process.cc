@@ -103,10 +103,14 @@ std::vector<std::string> candidates(const oci::Process& process) {
   return result;
 }
 
+std::uint64_t held(const ProcessContext& context) {
+  return context.has_user_namespace ? context.host->known_capabilities
+                                    : context.host->held_capabilities;
+}
+
 // Without capabilities in the spec the process keeps none beyond what its user id brings.
-CapabilitySets capabilities_of(const oci::Process& process, const HostFacts& host) {
-  return plan_capabilities(process.capabilities.value_or(oci::Capabilities()),
-                           host.held_capabilities);
+CapabilitySets capabilities_of(const oci::Process& process, const ProcessContext& context) {
+  return plan_capabilities(process.capabilities.value_or(oci::Capabilities()), held(context));
 }
 
 void add_capabilities(Plan& plan, const CapabilitySets& sets, std::uint64_t extra) {
@@ -126,9 +130,6 @@ bool loads_filter_early(const oci::Process& process, const ProcessContext& conte
 }
 
 void add_filter(Plan& plan, const SeccompProgram& filter) {
-  if (filter.has_listener) {
-    throw Error(ErrorKind::kUnsupported, "linux.seccomp: SCMP_ACT_NOTIFY");
-  }
   Step& step = add(plan, StepKind::kSeccomp);
   step.data.assign(reinterpret_cast<const char*>(filter.instructions.data()),
                    filter.instructions.size() * sizeof(BpfInstruction));
@@ -151,11 +152,12 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
   if (!context.keyring.empty()) add(plan, StepKind::kKeyring).source = context.keyring;
   plan_streams(process, context.preserve_fds, plan);
   add(plan, StepKind::kWorkingDir).target = process.cwd;
-  const CapabilitySets sets = capabilities_of(process, *context.host);
+  const CapabilitySets sets = capabilities_of(process, context);
   add(plan, StepKind::kBounding).number = sets.bounding;
   Step& user = add(plan, StepKind::kUser);
   user.uid = process.user.uid;
   user.gid = process.user.gid;
+  if (context.has_user_namespace) user.flags |= kTolerant;
   const std::vector<std::uint32_t>& groups = process.user.additional_gids;
   user.data.assign(reinterpret_cast<const char*>(groups.data()), groups.size() * sizeof groups[0]);
   add(plan, StepKind::kWorkingDirUser).target = process.cwd;
@@ -163,8 +165,7 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
   if (process.no_new_privileges) add(plan, StepKind::kNoNewPrivileges);
   const bool early = loads_filter_early(process, context);
   // Loading a filter without no_new_privs takes CAP_SYS_ADMIN; see seccomp(2).
-  add_capabilities(plan, sets,
-                   early ? context.host->held_capabilities & (1ULL << CAP_SYS_ADMIN) : 0);
+  add_capabilities(plan, sets, early ? held(context) & (1ULL << CAP_SYS_ADMIN) : 0);
   if (!early) add_ambient(plan, sets);
   if (context.die_with_parent) {  // after the ids: their change clears it, see prctl(2)
     add(plan, StepKind::kParentDeath).number = SIGKILL;
@@ -177,7 +178,7 @@ void plan_user(const oci::Process& process, const ProcessContext& context, Plan&
 void plan_filter(const oci::Process& process, const ProcessContext& context, Plan& plan) {
   if (context.filter != nullptr) add_filter(plan, *context.filter);
   if (loads_filter_early(process, context)) {
-    const CapabilitySets sets = capabilities_of(process, *context.host);
+    const CapabilitySets sets = capabilities_of(process, context);
     add_capabilities(plan, sets, 0);
     add_ambient(plan, sets);
   }

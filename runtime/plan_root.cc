@@ -102,7 +102,9 @@ void plan_root(const oci::RuntimeSpec& spec, const CreateOptions& options, const
     throw base::Error(base::ErrorKind::kInvalid, "overlay: upper and work come together");
   }
   // The layers' files belong to the container's users as its image numbers them.
-  const IdMap ids = container_id_map(spec, false);
+  // Only root may map them; anybody else mounts the overlay as root of its user namespace.
+  const bool may_map = is_privileged(host);
+  const IdMap ids = may_map ? container_id_map(spec, false) : IdMap();
   Step step;
   if (overlay.lower.size() == 1 && overlay.upper.empty()) {
     step = plan_bind(overlay.lower.front(), true);  // overlay needs two
@@ -110,6 +112,7 @@ void plan_root(const oci::RuntimeSpec& spec, const CreateOptions& options, const
   } else if (host.overlay_takes_single_layers && fits_options(overlay)) {
     step = plan_overlay(overlay);
     step.id_map = ids;
+    if (!may_map) step.words.insert(step.words.end(), {"userxattr", ""});
   } else if (!ids.empty()) {
     throw base::Error(base::ErrorKind::kUnsupported,
                       "linux.namespaces: a user namespace over image layers needs kernel 6.8 and "

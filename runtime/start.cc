@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 using base::UniqueFd;
+
+// How long a killed process may take to be gone.
+constexpr int kEndMilliseconds = 5000;
 
 Step step_of(const Report& report, const std::string& program) {
   Step step{.kind = report.step_kind};
@@ -59,7 +63,12 @@ std::optional<Report> read_report(int fd) {
 
 void start(Created& created) {
   const base::TraceStep step("runtime", "start");
-  run_hooks_before(created.hooks, created.state_dir, created.pidfd.get());
+  try {
+    run_hooks_before(created.hooks, created.state_dir, created.pidfd.get());
+  } catch (const Error&) {  // such a container ends; see runtime.md, "Lifecycle"
+    end_child(created.init.pid, created.pidfd.get());
+    throw;
+  }
   // Before the gate opens: nobody may take a running container for one that waits.
   base::write_file(created.state_dir / kStartedFile, "", 0600);
   if (!answer(created.gate.get())) {
@@ -85,7 +94,13 @@ void start_by_fifo(const fs::path& state_dir) {
   }
   const auto process = base::open_process(record.state.init);
   if (!process) base::throw_errno("the container's process", ESRCH);
-  run_hooks_before(record.hooks, state_dir, process->get());
+  try {
+    run_hooks_before(record.hooks, state_dir, process->get());
+  } catch (const Error&) {
+    base::send_signal(process->get(), SIGKILL);
+    base::wait_for_exit(process->get(), kEndMilliseconds);
+    throw;
+  }
   const UniqueFd reports = base::open_file(state_dir / kReportFifo, O_RDONLY | O_NONBLOCK);
   // The rename is what decides between two that start it at once, and marks it as started.
   base::check(rename((state_dir / kGateFifo).c_str(), (state_dir / kStartedFile).c_str()),

@@ -172,6 +172,15 @@ std::string status_name(Status status) {
   return {};
 }
 
+std::string render_process_state(const State& state, pid_t pid, const std::string& metadata) {
+  json value = {{"ociVersion", state.oci_version},
+                {"fds", {"seccompFd"}},
+                {"pid", pid},
+                {"state", json::parse(render_state(state))}};
+  if (!metadata.empty()) value["metadata"] = metadata;
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::string render_state(const State& state) {
   json value = {{"ociVersion", state.oci_version},
                 {"id", state.id},

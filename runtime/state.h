@@ -37,6 +37,9 @@ Status current_status(const fs::path& state_dir, const Record& record);
 // "created", as the runtime specification spells them.
 std::string status_name(Status status);
 
+// What a seccomp agent gets with its listener: config-linux.md, "The Container Process State".
+std::string render_process_state(const State& state, pid_t pid, const std::string& metadata);
+
 // The state as hooks get it on stdin and `state` prints it.
 std::string render_state(const State& state);
 

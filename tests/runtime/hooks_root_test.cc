@@ -73,6 +73,43 @@ TEST_F(HooksTest, OneThatHangsIsEnded) {
             "createRuntime hook /bin/busybox: no end after 1 s");
 }
 
+// Inside, where /proc is of another pid namespace than the hook's.
+TEST_F(HooksTest, TimeoutsHoldInsideTheContainerToo) {
+  for (const bool before_pivot : {true, false}) {
+    oci::RuntimeSpec spec = make_spec({"true"});
+    auto& hooks = before_pivot ? spec.hooks.create_container : spec.hooks.start_container;
+    hooks = {before_pivot ? shell("exec sleep 1000")
+                          : oci::Hook{.path = "/bin/sleep", .args = {"sleep", "1000"}, .env = {}}};
+    hooks[0].timeout = 1;
+    const std::string error = error_of([&] { run(spec, make_options()); });
+    EXPECT_NE(error.find(": no end after 1 s"), std::string::npos) << error;
+  }
+}
+
+TEST_F(HooksTest, AFailedStartContainerEndsTheContainer) {
+  oci::RuntimeSpec spec = make_spec({"touch", "/ran"});
+  spec.hooks.start_container = {{.path = "/bin/false", .args = {}, .env = {}, .timeout = {}}};
+  spec.hooks.poststop = {hook("poststop")};
+  CreateOptions options = make_options();
+  for (const bool by_fifo : {false, true}) {
+    options.exec_fifo = by_fifo;
+    Created created = create(spec, options);
+    const std::string error = error_of([&] {
+      if (by_fifo) {
+        start_by_fifo(state_dir("one"));
+      } else {
+        start(created);
+      }
+    });
+    EXPECT_EQ(error, "startContainer hook /bin/false: exit code 1");
+    EXPECT_EQ(load_state(state_dir("one")).status, Status::kStopped);
+    waitpid(created.init.pid, nullptr, 0);
+    remove(state_dir("one"), RemoveMode::kStoppedOnly);
+  }
+  EXPECT_FALSE(fs::exists(home_ / "upper/ran"));
+  EXPECT_EQ(lines(), (std::vector<std::string>{"poststop stopped", "poststop stopped"}));
+}
+
 TEST_F(HooksTest, AFailedPoststartDoesNotStopTheContainer) {
   oci::RuntimeSpec spec = make_spec({"sleep", "0.1"});
   spec.hooks.poststart = {shell("exit 3"), hook("second")};

@@ -63,7 +63,7 @@ inline CgroupPlan make_cgroups() {
 
 inline HostFacts make_host() {
   HostFacts host;
-  host.held_capabilities = (1ULL << 41U) - 1;
+  host.held_capabilities = host.known_capabilities = (1ULL << 41U) - 1;
   host.cgroup_layout = CgroupLayout::kV1;
   host.cgroup_v1 = {
       {.mount_point = "/sys/fs/cgroup/cpu,cpuacct",
