@@ -1,6 +1,9 @@
 #include "engine/network_restore.h"
 
+#include <unistd.h>
+
 #include "base/error.h"
+#include "base/files.h"
 #include "base/trace.h"
 #include "engine/bridge_network.h"
 #include "engine/reconcile.h"
@@ -28,12 +31,20 @@ void withdraw_ended(storage::Store& store, const network::BridgeConfig& bridge,
   }
 }
 
+// The mark tells the next command that we were killed between publishing and withdrawing.
 template <class Ensure>
 void publish_running(storage::Store& store, const Config& config,
                      const network::BridgeConfig& bridge, Ensure ensure) {
   std::vector<network::Endpoint> published;
-  ensure(bridge, [&] { return published = list_running(store, config); });
+  bool marked = false;
+  const fs::path mark = config.state / kRestoringMark;
+  ensure(bridge, [&] {
+    base::write_file(mark, "");
+    marked = true;
+    return published = list_running(store, config);
+  });
   withdraw_ended(store, bridge, published);
+  if (marked) unlink(mark.c_str());
 }
 
 }  // namespace
@@ -41,6 +52,18 @@ void publish_running(storage::Store& store, const Config& config,
 void ensure_bridge(storage::Store& store, const Config& config,
                    const network::BridgeConfig& bridge) {
   publish_running(store, config, bridge, network::ensure_bridge);
+}
+
+void withdraw_strays(storage::Store& store, const Config& config) {
+  if (const auto bridge = find_bridge(store)) {
+    for (const network::Endpoint& endpoint : network::list_published(*bridge)) {
+      // Whoever starts, runs or ends a container holds its lock as long as its ports are published.
+      if (!RunDirectory(config.state, endpoint.container_id).is_locked()) {
+        network::unpublish(*bridge, endpoint);
+      }
+    }
+  }
+  unlink((config.state / kRestoringMark).c_str());
 }
 
 void restore_network(storage::Store& store, const Config& config) noexcept {

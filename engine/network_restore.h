@@ -12,6 +12,12 @@ namespace engine {
 void ensure_bridge(storage::Store& store, const Config& config,
                    const network::BridgeConfig& bridge);
 
+// A file of the state directory: ports are being put back. One that stays is of a killed command.
+inline constexpr const char* kRestoringMark = "restoring";
+
+// Takes back what is published for containers that nobody runs; then the mark goes.
+void withdraw_strays(storage::Store& store, const Config& config);
+
 // For commands that start nothing: costs a few questions to the kernel where all is in place, and
 // fails silently otherwise, since the command is about something else.
 void restore_network(storage::Store& store, const Config& config) noexcept;

@@ -85,10 +85,12 @@ std::optional<storage::ContainerRow> settle_orphan(storage::Store& store, const 
 void reconcile(storage::Store& store, const Config& config) {
   const bool first = mkdir(config.state.c_str(), 0711) == 0;
   if (!first && errno != EEXIST) base::make_dirs(config.state, 0711);
-  bool has_network = false;
+  bool has_network = false, has_strays = false;
   for (const std::string& name : list_names(config.state)) {
     if (name.starts_with(RunDirectory::kGonePrefix)) {
       base::remove_tree_quietly(config.state / name);
+    } else if (name == kRestoringMark) {
+      has_strays = true;
     } else if (is_id(name)) {
       const RunDirectory directory(config.state, name);
       if (!directory.is_locked()) {
@@ -98,6 +100,7 @@ void reconcile(storage::Store& store, const Config& config) {
       }
     }
   }
+  if (has_strays) withdraw_strays(store, config);
   if (has_network) restore_network(store, config);
   if (!first) return;
   for (const storage::ContainerRow& row : store.list_containers()) {

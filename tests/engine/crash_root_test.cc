@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
+#include "engine/bridge_network.h"
+#include "engine/network_restore.h"
 #include "engine/run_directory.h"
 #include "tests/engine/engine_fixture.h"
 
@@ -28,6 +30,31 @@ TEST_F(EngineTest, AKilledMonitorTakesItsContainerAlong) {
   EXPECT_EQ(after.exit_code, 137);
   EXPECT_TRUE(base::has_exited(init->get()));
   engine().start(id);  // and it starts again, with the port it had
+  engine().remove(id, Engine::RemoveForce::kYes, Engine::RemoveVolumes::kNo);
+  expect_nothing_left();
+}
+
+TEST_F(EngineTest, ACommandKilledWhilePuttingPortsBack) {
+  auto wanted = options({"sleep", "1000"});
+  wanted.network = engine::NetworkMode::kBridge;
+  wanted.ports = {{.host_address = {}, .host_port = 0, .container_port = 80}};
+  const std::string id = run_detached(wanted);
+  const auto bridge = engine::find_bridge(engine().store());
+  ASSERT_TRUE(bridge.has_value());
+  const auto before = network::list_published(*bridge);
+  ASSERT_EQ(before.size(), 1U);
+  // What it leaves: the mark, and the port of a container that ended meanwhile.
+  network::Endpoint stray = before.front();
+  stray.container_id = std::string(64, 'e');
+  stray.address.bits += 1;
+  for (auto& port : stray.ports) port.host_port = static_cast<std::uint16_t>(port.host_port ^ 1);
+  network::publish(*bridge, stray);
+  base::write_file(config_.state / engine::kRestoringMark, "");
+  next_command();
+  const auto after = network::list_published(*bridge);
+  ASSERT_EQ(after.size(), 1U);
+  EXPECT_EQ(after.front().container_id, id);
+  EXPECT_FALSE(fs::exists(config_.state / engine::kRestoringMark));
   engine().remove(id, Engine::RemoveForce::kYes, Engine::RemoveVolumes::kNo);
   expect_nothing_left();
 }
