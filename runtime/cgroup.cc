@@ -164,7 +164,7 @@ Cgroups apply_cgroups(const CgroupPlan& plan) {
   for (const std::string& directory : plan.directories) {
     if (make_group(directory)) {
       made.push_back(directory);
-    } else {
+    } else if (!plan.adopts) {
       refuse_inhabited(directory);
     }
     groups.paths.push_back(directory);

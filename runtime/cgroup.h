@@ -65,6 +65,7 @@ struct CgroupWrite {
 struct CgroupPlan {
   std::vector<std::string> directories;  // the container's own, one for each hierarchy
   std::vector<CgroupWrite> writes;
+  bool adopts = false;  // systemd has made directories: they may hold a process already
   std::vector<std::string> task_files;       // v1: the child writes "0" into each
   std::string clone_into;                    // v2: directory for CLONE_INTO_CGROUP
   std::optional<DeviceList> device_program;  // v2: attached to clone_into

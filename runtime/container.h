@@ -50,7 +50,10 @@ struct CreateOptions {
   Stdio stdio;
   std::optional<RootOverlay> overlay;
   std::string cgroup_parent;  // used where the spec has no cgroupsPath: "/sampan"
-  int preserve_fds = 0;       // descriptors 3 .. 2+n are passed on
+  // The cgroups are a transient unit of the systemd on this bus (as in DBUS_SYSTEM_BUS_ADDRESS;
+  // "": the system's), named by a cgroupsPath of the form "slice:prefix:name".
+  std::optional<std::string> systemd_bus;
+  int preserve_fds = 0;  // descriptors 3 .. 2+n are passed on
   int console_socket =
       -1;  // a connected socket that gets the pty's master (sampan-oci); else Created::console
   fs::path cache_dir;            // for compiled seccomp filters; empty: compiled each time

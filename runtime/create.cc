@@ -18,6 +18,7 @@
 #include "runtime/net_devices.h"
 #include "runtime/setup.h"
 #include "runtime/state.h"
+#include "runtime/systemd.h"
 
 namespace runtime {
 
@@ -71,10 +72,27 @@ std::vector<std::string> find_mount_points() {
 
 // Everything that is worked out before anything is done.
 struct Design {
+  std::optional<SystemdUnit> unit;
+  bool attaches = false;  // systemd follows processes in a hierarchy that the child does not join
   CgroupPlan cgroups;
   std::optional<SeccompProgram> filter;
   Plan plan;
 };
+
+// The unit's groups in all hierarchies, and on v1 the one in which systemd looks for its processes.
+void design_unit(Design& design, const oci::RuntimeSpec& spec, const CreateOptions& options,
+                 const CgroupHost& host) {
+  design.unit = parse_systemd_unit(spec.linux_.cgroups_path, options.id);
+  design.cgroups = plan_cgroups(design.unit->cgroup_path, spec.linux_.resources, host);
+  design.cgroups.adopts = true;
+  design.attaches = host.layout == CgroupLayout::kHybrid;
+  for (const CgroupHierarchy& each : host.v1) {
+    if (each.controllers != std::vector<std::string>{"name=systemd"}) continue;
+    const std::string directory = each.mount_point + design.unit->cgroup_path;
+    design.cgroups.directories.push_back(directory);
+    design.cgroups.task_files.push_back(directory + "/tasks");
+  }
+}
 
 Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   check_options(options);
@@ -82,10 +100,14 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   const KnownHost seen = options.host == nullptr ? look_at_host() : nullptr;
   const HostView& view = options.host == nullptr ? *seen : *options.host;
   Design design;
-  design.cgroups =
-      plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
   std::vector<std::string> decisions;
-  if (geteuid() != 0) design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
+  if (options.systemd_bus) {
+    design_unit(design, spec, options, view.cgroups);
+  } else {
+    design.cgroups =
+        plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
+    if (geteuid() != 0) design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
+  }
   design.filter = load_filter(spec, options.cache_dir);
   HostFacts host = detect_host(view.cgroups, spec, spec.process.value_or(oci::Process()));
   if (options.no_pivot) host.mount_points = find_mount_points();
@@ -108,6 +130,7 @@ Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
   record.has_user_namespace = has_namespace(spec, oci::NamespaceType::kUser);
   record.has_time_namespace = has_namespace(spec, oci::NamespaceType::kTime);
   record.has_keyring = options.new_keyring;
+  record.systemd_bus = options.systemd_bus.value_or("");
   record.program = spec.process->args.front();
   record.hooks = spec.hooks;
   return record;
@@ -138,6 +161,8 @@ class Creation {
   Created run() {
     for (const std::string& decision : design_.plan.decisions) base::trace("runtime", decision);
     open_state();
+    std::optional<Placeholder> placeholder;  // until the child is in its groups
+    if (design_.unit) start_own_unit(placeholder.emplace());
     {
       const base::TraceStep step("runtime", "make cgroups");
       cgroups_ = apply_cgroups(design_.cgroups);
@@ -148,6 +173,7 @@ class Creation {
     // mounts: if we die, so does it.
     if (!options_.exec_fifo) save_as_created();
     serve_child();
+    if (design_.attaches) attach_to_unit(record_.systemd_bus, design_.unit->name, child_->pid);
     trace_steps(design_.plan, *child_);
     if (options_.exec_fifo) save_as_created();
     finished_ = true;
@@ -161,8 +187,18 @@ class Creation {
       base::throw_errno(options_.state_dir.string());
     }
     record_ = first_record(spec_, options_, design_.cgroups);
+    if (design_.unit) record_.systemd_unit = design_.unit->name;
     create_record(options_.state_dir, record_);  // names the cgroups before they are there
     has_record_ = true;
+  }
+
+  void start_own_unit(const Placeholder& placeholder) {
+    const base::TraceStep step("runtime", "start the systemd unit");
+    const bool is_v2 = !design_.cgroups.clone_into.empty();
+    start_unit(record_.systemd_bus, *design_.unit,
+               plan_unit(*design_.unit, options_.id, placeholder.pid(), spec_.linux_.resources,
+                         is_v2 ? SystemdCgroups::kV2 : SystemdCgroups::kV1));
+    has_unit_ = true;
   }
 
   void save_as_created() {
@@ -329,8 +365,9 @@ class Creation {
   void undo() noexcept {
     if (child_ && !reaped_) end_child(child_->pid, child_->pidfd.get());
     try {
+      if (has_cgroups_) signal_cgroups(cgroups_.paths, SIGKILL);
+      if (has_unit_) stop_unit(record_.systemd_bus, record_.systemd_unit);
       if (has_cgroups_) {
-        signal_cgroups(cgroups_.paths, SIGKILL);
         remove_cgroups(cgroups_.paths, SharedParent::kKeep);
       }
     } catch (const Error& error) {
@@ -352,8 +389,8 @@ class Creation {
   std::optional<Launched> child_;
   UniqueFd console_;
   UniqueFd root_;
-  bool has_record_ = false, has_cgroups_ = false, reaped_ = false, hooks_ran_ = false,
-       finished_ = false;
+  bool has_record_ = false, has_unit_ = false, has_cgroups_ = false, reaped_ = false,
+       hooks_ran_ = false, finished_ = false;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "runtime/launch.h"
 #include "runtime/setup.h"
 #include "runtime/state.h"
+#include "runtime/systemd.h"
 
 namespace runtime {
 namespace {
@@ -194,10 +195,16 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
                       .has_filter_first = filter && loads_filter_first(target, process, &*filter)})
         .run();
   };
-  if (auto executed = attempt()) return std::move(*executed);
-  target.filter_first = false;
-  base::trace("runtime", "the filter refuses clone(2): it is loaded in the new process instead");
-  return std::move(attempt().value());
+  auto executed = attempt();
+  if (!executed) {
+    target.filter_first = false;
+    base::trace("runtime", "the filter refuses clone(2): it is loaded in the new process instead");
+    executed = attempt();
+  }
+  if (!record.systemd_unit.empty() && detect_cgroups().layout == CgroupLayout::kHybrid) {
+    attach_to_unit(record.systemd_bus, record.systemd_unit, executed.value().process.pid);
+  }
+  return std::move(executed.value());
 }
 
 }  // namespace runtime

@@ -10,8 +10,10 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "runtime/cgroup.h"
+#include "runtime/cgroup_files.h"
 #include "runtime/hooks.h"
 #include "runtime/state.h"
+#include "runtime/systemd.h"
 
 namespace runtime {
 namespace {
@@ -46,6 +48,16 @@ void kill_everything(const Record& record) {
     }
   } else {
     signal_cgroups(record.state.cgroup_paths, SIGKILL);
+  }
+}
+
+// systemd ends the unit by itself once its last process is gone; then, and where there is no
+// systemd any more, only directories are left to remove.
+void stop_own_unit(const Record& record) {
+  try {
+    stop_unit(record.systemd_bus, record.systemd_unit);
+  } catch (const Error& error) {
+    base::trace("runtime", error.what());
   }
 }
 
@@ -101,6 +113,7 @@ void remove(const fs::path& state_dir, RemoveMode mode) {
     throw wrong_state(*record, status, "stopped");
   }
   if (status != Status::kStopped) kill_everything(*record);
+  if (!record->systemd_unit.empty()) stop_own_unit(*record);
   try {
     remove_cgroups(record->state.cgroup_paths, SharedParent::kKeep);
   } catch (const Error& error) {
@@ -129,6 +142,11 @@ void update(const fs::path& state_dir, const oci::Resources& resources) {
     record.state.cgroup_paths.insert(record.state.cgroup_paths.end(), extension.directories.begin(),
                                      extension.directories.end());
     save_record(state_dir, record);  // names them before they are there
+  }
+  if (!record.systemd_unit.empty()) {
+    const bool is_v2 = paths.size() == 1 && is_cgroup2(paths.front());
+    set_unit_limits(record.systemd_bus, record.systemd_unit,
+                    plan_limits(resources, is_v2 ? SystemdCgroups::kV2 : SystemdCgroups::kV1));
   }
   apply_extension(extension, paths);
   update_cgroups(record.state.cgroup_paths, resources);

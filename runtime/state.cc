@@ -65,6 +65,9 @@ std::string render_record(const Record& record) {
                 {"timeNamespace", record.has_time_namespace},
                 {"ownsCgroups", record.owns_cgroups},
                 {"keyring", record.has_keyring}};
+  if (!record.systemd_unit.empty()) {
+    value["systemd"] = {{"unit", record.systemd_unit}, {"bus", record.systemd_bus}};
+  }
   if (!state.annotations.empty()) value["annotations"] = state.annotations;
   const auto add = [&](const char* name, const std::vector<oci::Hook>& hooks) {
     if (!hooks.empty()) value["hooks"][name] = hooks_to_json(hooks);
@@ -93,6 +96,10 @@ Record parse_record(const std::string& text) {
   record.has_time_namespace = value.at("timeNamespace");
   record.owns_cgroups = value.at("ownsCgroups");
   record.has_keyring = value.value("keyring", true);
+  if (const auto systemd = value.find("systemd"); systemd != value.end()) {
+    record.systemd_unit = systemd->at("unit");
+    record.systemd_bus = systemd->at("bus");
+  }
   if (const auto hooks = value.find("hooks"); hooks != value.end()) {
     const auto load = [&](const char* name) {
       return hooks->contains(name) ? hooks_from_json(hooks->at(name)) : std::vector<oci::Hook>();

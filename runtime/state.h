@@ -15,9 +15,10 @@ struct Record {
   State state;
   bool has_user_namespace = false, has_time_namespace = false;
   bool owns_cgroups = true;
-  bool has_keyring = true;  // a session keyring of its own
-  std::string program;      // args[0]
-  oci::Hooks hooks;         // those that run after create()
+  bool has_keyring = true;                // a session keyring of its own
+  std::string systemd_unit, systemd_bus;  // of --systemd-cgroup
+  std::string program;                    // args[0]
+  oci::Hooks hooks;                       // those that run after create()
 };
 
 inline constexpr char kStateFile[] = "state.json";

@@ -127,7 +127,8 @@ bool has_program(const std::string& name) {
 Json linux_features() {
   return {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
           {"capabilities", runtime::all_capabilities()},
-          {"cgroup", {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}}},
+          {"cgroup",
+           {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}}},
           {"seccomp",
            {{"enabled", true},
             {"actions", runtime::known_seccomp_actions()},

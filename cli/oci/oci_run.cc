@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <optional>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -84,6 +85,11 @@ fs::path bundle_of(const Flags& flags) {
   return !bundle.has_filename() && bundle != bundle.root_path() ? bundle.parent_path() : bundle;
 }
 
+std::string system_bus_address() {
+  const char* const address = std::getenv("DBUS_SYSTEM_BUS_ADDRESS");
+  return address == nullptr ? "" : address;
+}
+
 Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
   Request request;
   const fs::path bundle = bundle_of(flags);
@@ -91,16 +97,18 @@ Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
   request.has_other_config = !flags.config.empty();
   check_terminal(request.spec, flags, leaves);
   if (!flags.console_socket.empty()) request.console = connect_console(flags.console_socket);
-  request.options = {.id = flags.id,
-                     .bundle = bundle,
-                     .state_dir = state_dir_of(globals, flags.id),
-                     .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
-                     .cgroup_parent = "/sampan",
-                     .preserve_fds = flags.preserve_fds,
-                     .console_socket = request.console.get(),
-                     .cache_dir = seccomp_cache_of(globals),
-                     .new_keyring = !flags.no_new_keyring,
-                     .no_pivot = flags.no_pivot};
+  request.options = {
+      .id = flags.id,
+      .bundle = bundle,
+      .state_dir = state_dir_of(globals, flags.id),
+      .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+      .cgroup_parent = "/sampan",
+      .systemd_bus = globals.systemd_cgroup ? std::optional(system_bus_address()) : std::nullopt,
+      .preserve_fds = flags.preserve_fds,
+      .console_socket = request.console.get(),
+      .cache_dir = seccomp_cache_of(globals),
+      .new_keyring = !flags.no_new_keyring,
+      .no_pivot = flags.no_pivot};
   if (!leaves && request.spec.process && !request.spec.process->console_size) {
     request.spec.process->console_size = find_console_size();
   }

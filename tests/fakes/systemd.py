@@ -1,0 +1,116 @@
+"""The part of systemd that a container runtime talks to: org.freedesktop.systemd1.Manager with transient scopes, on the bus of
+DBUS_SYSTEM_BUS_ADDRESS. Makes the groups of a scope as systemd does on a hybrid host, in the hierarchies by which it follows
+processes, and ends the scope's processes when it is stopped. Writes each call as a JSON line to the file that it is given.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import dbus
+import dbus.mainloop.glib
+import dbus.service
+from gi.repository import GLib
+
+MANAGER = "org.freedesktop.systemd1.Manager"
+ROOTS = [pathlib.Path(root) for root in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+         if (pathlib.Path(root) / "cgroup.procs").exists()]
+
+
+def plain(value):
+    if isinstance(value, dbus.Array):
+        return [plain(each) for each in value]
+    if isinstance(value, dbus.Boolean):
+        return bool(value)
+    return int(value) if isinstance(value, int) else str(value)
+
+
+class Manager(dbus.service.Object):
+    def __init__(self, bus, log):
+        super().__init__(bus, "/org/freedesktop/systemd1")
+        self.log, self.units, self.jobs = open(log, "a", buffering=1), {}, 0
+
+    def note(self, call, **what):
+        self.log.write(json.dumps({"call": call, **what}) + "\n")
+
+    def job(self, unit, result):
+        self.jobs += 1
+        path = f"/org/freedesktop/systemd1/job/{self.jobs}"
+        GLib.timeout_add(20, lambda: self.JobRemoved(self.jobs, path, unit, result) and False)
+        return path
+
+    def groups(self, unit):
+        return [root / self.units[unit] for root in ROOTS]
+
+    @dbus.service.signal(MANAGER, signature="uoss")
+    def JobRemoved(self, number, job, unit, result):
+        pass
+
+    @dbus.service.method(MANAGER)
+    def Subscribe(self):
+        self.note("Subscribe")
+
+    @dbus.service.method(MANAGER, in_signature="ssa(sv)a(sa(sv))", out_signature="o")
+    def StartTransientUnit(self, name, mode, properties, auxiliary):
+        values = {str(key): plain(value) for key, value in properties}
+        self.note("StartTransientUnit", name=str(name), mode=str(mode), properties=values)
+        if name in self.units:
+            raise dbus.DBusException(f"Unit {name} already exists.", name="org.freedesktop.systemd1.UnitExists")
+        if "refused" in name:
+            return self.job(name, "failed")
+        slices, stem = [], values["Slice"].removesuffix(".slice").split("-")
+        for depth in range(len(stem)):
+            slices.append("-".join(stem[:depth + 1]) + ".slice")
+        self.units[name] = "/".join([*slices, name])
+        for group in self.groups(name):
+            group.mkdir(parents=True, exist_ok=True)
+        self.attach(name, values["PIDs"])
+        return self.job(name, "done")
+
+    def attach(self, name, pids):
+        for group in self.groups(name):
+            for pid in pids:
+                (group / "cgroup.procs").write_text(str(pid))
+
+    @dbus.service.method(MANAGER, in_signature="ssau")
+    def AttachProcessesToUnit(self, name, below, pids):
+        self.note("AttachProcessesToUnit", name=str(name), pids=plain(pids))
+        self.attach(name, plain(pids))
+
+    @dbus.service.method(MANAGER, in_signature="sba(sv)")
+    def SetUnitProperties(self, name, runtime, properties):
+        self.note("SetUnitProperties", name=str(name), runtime=bool(runtime),
+                  properties={str(key): plain(value) for key, value in properties})
+
+    @dbus.service.method(MANAGER, in_signature="ss", out_signature="o")
+    def StopUnit(self, name, mode):
+        self.note("StopUnit", name=str(name), mode=str(mode))
+        if name not in self.units:
+            raise dbus.DBusException(f"Unit {name} not loaded.", name="org.freedesktop.systemd1.NoSuchUnit")
+        for group in self.groups(name):
+            for _ in range(100):
+                pids = (group / "cgroup.procs").read_text().split() if group.exists() else []
+                for pid in pids:
+                    os.kill(int(pid), signal.SIGKILL)
+                if not pids:
+                    break
+                time.sleep(0.01)
+            if group.exists():
+                group.rmdir()
+        del self.units[name]
+        return self.job(name, "done")
+
+
+def main():
+    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+    bus = dbus.SystemBus()
+    name = dbus.service.BusName("org.freedesktop.systemd1", bus)
+    manager = Manager(bus, sys.argv[1])
+    manager.note("ready", name=name.get_name())
+    GLib.MainLoop().run()
+
+
+main()

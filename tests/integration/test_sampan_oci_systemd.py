@@ -1,0 +1,149 @@
+"""--systemd-cgroup: cgroups as transient units, asked for on a real message bus of a service that does what systemd does."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from oci_bundle import SOURCE, runtime, wait_until  # noqa: F401  (a fixture)
+
+pytestmark = pytest.mark.skipif(not shutil.which("dbus-daemon"), reason="needs dbus-daemon")
+
+CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={folder}/bus</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow own="*"/><allow receive_sender="*"/></policy></busconfig>
+"""
+
+
+class Systemd:
+    def __init__(self, folder):
+        self.address, self.calls_file = f"unix:path={folder}/bus", folder / "calls"
+        self.environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.address}
+        self.slice = f"sampantest{os.getpid()}"
+        (folder / "bus.conf").write_text(CONFIG.format(folder=folder))
+        self.daemon = subprocess.Popen(["dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork"])
+        wait_until(lambda: (folder / "bus").exists())
+        self.service = subprocess.Popen([sys.executable, SOURCE / "tests/fakes/systemd.py", self.calls_file], env=self.environment)
+        wait_until(lambda: self.calls("ready"))
+
+    def calls(self, kind):
+        if not self.calls_file.exists():
+            return []
+        return [call for call in map(json.loads, self.calls_file.read_text().splitlines()) if call["call"] == kind]
+
+    def groups(self):
+        return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.slice}.slice/**/*") if path.is_dir()]
+
+    def stop(self):
+        for process in (self.service, self.daemon):
+            process.terminate()
+            process.wait(10)
+        for top in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.slice}.slice"):
+            for path in sorted([top, *top.rglob("*.slice")], reverse=True):
+                path.rmdir()  # fails where a scope is left
+
+
+@pytest.fixture
+def systemd():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sampan-bus-", dir="/tmp"))
+    service = Systemd(folder)
+    yield service
+    service.stop()
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def on_bus(address):
+    before = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
+    os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = address
+    try:
+        yield
+    finally:
+        del os.environ["DBUS_SYSTEM_BUS_ADDRESS"]
+        if before:
+            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = before
+
+
+def write(runtime, systemd, name, *args, **resources):
+    def change(spec):
+        spec["linux"]["cgroupsPath"] = f"{systemd.slice}-inner.slice:sampan:{name}"
+        spec["linux"]["resources"].update(resources)
+    return runtime.write(name, *args, change=change)
+
+
+def test_a_container_is_a_scope(runtime, systemd):
+    write(runtime, systemd, "a", "/bin/sleep", "100", memory={"limit": 64 << 20}, pids={"limit": 20},
+          cpu={"quota": 50000, "period": 100000, "shares": 512})
+    with on_bus(systemd.address):
+        runtime.run("--systemd-cgroup", "run", "-d", "-b", runtime.bundle, "a", check=True)
+    started, = systemd.calls("StartTransientUnit")
+    assert (started["name"], started["mode"]) == ("sampan-a.scope", "replace")
+    properties = started["properties"]
+    assert properties["Slice"] == f"{systemd.slice}-inner.slice" and properties["Delegate"] and properties["TasksMax"] == 20
+    assert properties["CPUQuotaPerSecUSec"] == 500000 and len(properties["PIDs"]) == 1
+    assert properties.get("MemoryLimit", properties.get("MemoryMax")) == 64 << 20
+    pid = runtime.state("a")["pid"]
+    inside = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+    where = f"/{systemd.slice}.slice/{systemd.slice}-inner.slice/sampan-a.scope"
+    for line in inside.splitlines():
+        _, controllers, path = line.split(":")
+        if controllers in ("", "name=systemd", "memory", "pids", "freezer"):
+            assert path == where, line
+    assert pathlib.Path(f"/sys/fs/cgroup/memory{where}/memory.limit_in_bytes").read_text() == f"{64 << 20}\n"
+    assert not pathlib.Path(f"/proc/{properties['PIDs'][0]}").exists(), "the placeholder is left"
+    # exec, limits and pause as with groups of our own, whoever asks: the bus is remembered.
+    runtime.run("exec", "-d", "--pid-file", runtime.folder / "exec.pid", "a", "/bin/sleep", "100", check=True)
+    assert pathlib.Path(f"/proc/{(runtime.folder / 'exec.pid').read_text()}/cgroup").read_text() == inside
+    runtime.run("update", "--memory", "100M", "--pids-limit", "30", "a", check=True)
+    changed, = systemd.calls("SetUnitProperties")
+    assert changed["runtime"] and changed["properties"]["TasksMax"] == 30
+    assert pathlib.Path(f"/sys/fs/cgroup/memory{where}/memory.limit_in_bytes").read_text() == f"{100 << 20}\n"
+    runtime.run("pause", "a", check=True)
+    runtime.run("resume", "a", check=True)
+    runtime.run("delete", "--force", "a", check=True)
+    assert systemd.calls("StopUnit")[-1]["name"] == "sampan-a.scope"
+    assert not [group for group in systemd.groups() if group.name.endswith(".scope")]
+
+
+def test_in_the_foreground_and_by_create(runtime, systemd):
+    write(runtime, systemd, "a", "/bin/sh", "-c", "exit 9")
+    with on_bus(systemd.address):
+        assert runtime.run("--cgroup-manager", "systemd", "run", "-b", runtime.bundle, "a").returncode == 9
+        write(runtime, systemd, "b", "/bin/sleep", "100")
+        runtime.run("--systemd-cgroup", "create", "-b", runtime.bundle, "b", check=True)
+        assert "exists" in runtime.run("--systemd-cgroup", "create", "-b", runtime.bundle, "b").stderr
+    runtime.run("start", "b", check=True)
+    runtime.run("kill", "b", "KILL", check=True)
+    wait_until(lambda: runtime.status("b") == "stopped")
+    runtime.run("delete", "b", check=True)
+    assert [call["name"] for call in systemd.calls("StopUnit")] == ["sampan-a.scope", "sampan-b.scope"]
+    assert not [group for group in systemd.groups() if group.name.endswith(".scope")]
+
+
+def test_refusals_are_told_and_leave_nothing(runtime, systemd):
+    with on_bus(systemd.address):
+        write(runtime, systemd, "refused", "/bin/true")
+        result = runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "refused")
+        assert result.returncode == 1 and 'ended as "failed"' in result.stderr
+        write(runtime, systemd, "missing", "/bin/nosuch")
+        assert runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "missing").returncode == 127
+        for path in ("/plain/path", "a.slice:b", "noslice:b:c", "a.slice:b:../c", "a--b.slice:x:y", "-a.slice:x:y", ".slice:x:y", "a.slice:b:"):
+            runtime.write("bad", "/bin/true", change=lambda spec, path=path: spec["linux"].update(cgroupsPath=path))
+            result = runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "bad")
+            assert result.returncode == 1 and "cgroupsPath" in result.stderr, (path, result.stderr)
+    assert not list(runtime.root.glob("*/state.json"))
+    assert not [group for group in systemd.groups() if group.name.endswith(".scope")]
+
+
+def test_without_systemd_the_error_says_so(runtime, tmp_path):
+    runtime.write("a", "/bin/true", change=lambda spec: spec["linux"].update(cgroupsPath="system.slice:sampan:a"))
+    with on_bus(f"unix:path={tmp_path}/nowhere"):
+        result = runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "a")
+    assert result.returncode == 1 and "is systemd running here" in result.stderr and result.stderr.count("\n") == 1
+    assert not (runtime.root / "a").exists()
