@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kMaxLinks = 40;  // as the kernel's own limit; see path_resolution(7)
 constexpr int kDetach = 2;     // MNT_DETACH of <sys/mount.h>, which clashes with <linux/mount.h>
+constexpr int kNewMounts = 0x20000;  // CLONE_NEWNS of <sched.h>, which clashes with <linux/sched.h>
 constexpr uint64_t kInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 
 uint64_t resolution(uint64_t flags) noexcept {
@@ -389,6 +390,18 @@ int move_root(const Op& op) noexcept {
   return static_cast<int>(call(SYS_chdir, "/"));
 }
 
+// Where the host's side is itself in a chroot, its root is not that of the mount namespace, but
+// everybody who joins one (setns(2), CLONE_NEWNS) arrives at the namespace's: it must be the one
+// that is pivoted away. Joining the namespace that one is in leads to its root.
+int leave_chroot() noexcept {
+  const int fd = static_cast<int>(
+      call(SYS_openat, AT_FDCWD, "/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (fd < 0) return -1;
+  const long joined = call(SYS_setns, fd, kNewMounts);
+  close_fd(fd);
+  return joined == 0 ? 0 : -1;
+}
+
 // See pivot_root(2), NOTES: the old root ends up on top of the new one and is detached there.
 int pivot(ChildState& child, const Op& op) noexcept {
   if ((op.flags & kOfferRoot) != 0) {
@@ -396,7 +409,7 @@ int pivot(ChildState& child, const Op& op) noexcept {
     report.kind = ReportKind::kRoot;
     if (send_report(child, report, child.root_fd) != 0) return -1;
   }
-  if (call(SYS_fchdir, child.root_fd) != 0) return -1;
+  if (leave_chroot() != 0 || call(SYS_fchdir, child.root_fd) != 0) return -1;
   if ((op.flags & kMoveRoot) != 0) return move_root(op);
   if (call(SYS_pivot_root, ".", ".") != 0) return -1;
   if (call(SYS_umount2, ".", kDetach) != 0) return -1;

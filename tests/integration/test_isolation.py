@@ -322,3 +322,20 @@ def test_an_exported_bundle_runs_elsewhere(engine, busybox, tmp_path, runtime, w
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ("exported\nran\n" if what == "container" else "ran\n")
+
+
+def test_in_a_chroot_exec_sees_the_container_too(sampan, busybox, tmp_path):
+    """setns(2) leads to the root of a mount namespace: in a chroot that is not where a process's root was pivoted away."""
+    script = f"""set -e
+mkdir {tmp_path}/host && mount --rbind / {tmp_path}/host && mount --make-rslave {tmp_path}/host
+in_chroot() {{ chroot {tmp_path}/host {' '.join(sampan.command())} "$@"; }}
+in_chroot pull -q {busybox} > /dev/null
+name=$(in_chroot run -d --network none {busybox} sleep 1000)
+in_chroot exec $name sh -c 'hostname; cat /etc/hostname; ls -d /root /sys/fs/cgroup; cat /proc/self/mountinfo | wc -l'
+grep -c . /proc/$(in_chroot inspect --format '{{{{.State.Pid}}}}' $name)/mountinfo
+in_chroot rm -f $name > /dev/null
+"""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split()
+    assert lines[0] == lines[1] and len(lines[0]) == 12, done.stdout
