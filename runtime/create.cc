@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "runtime/hooks.h"
@@ -35,6 +36,8 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 using base::UniqueFd;
+
+constexpr std::size_t kLongestReason = 1000;
 
 // How long a child may take to the next word after what its parent did has failed.
 constexpr int kHearOutMilliseconds = 1000;
@@ -94,7 +97,7 @@ void design_unit(Design& design, const oci::RuntimeSpec& spec, const CreateOptio
   }
 }
 
-Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+Design make_design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   check_options(options);
   check_preserved(options.preserve_fds);
   const KnownHost seen = options.host == nullptr ? look_at_host() : nullptr;
@@ -115,6 +118,15 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
       plan_create(spec, options, design.cgroups, design.filter ? &*design.filter : nullptr, host);
   design.plan.decisions.insert(design.plan.decisions.end(), decisions.begin(), decisions.end());
   return design;
+}
+
+// What is wrong with a spec is said in one line, whatever it holds.
+Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  try {
+    return make_design(spec, options);
+  } catch (const Error& error) {
+    throw Error(error.kind(), base::printable(error.what(), kLongestReason), error.errno_value());
+  }
 }
 
 Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,

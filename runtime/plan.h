@@ -114,6 +114,9 @@ void plan_sysctls(const oci::RuntimeSpec& spec, Plan& plan);
 // plan_settings.cc
 void plan_labels(const oci::Process& process, const HostFacts& host, Plan& plan);
 void plan_scheduling(const oci::Process& process, const oci::Linux& settings, Plan& plan);
+// For `features`.
+std::vector<std::string> known_memory_modes();
+std::vector<std::string> known_memory_flags();
 void check_scheduling_survives_fork(const oci::Process& process);
 void plan_time_namespace(const oci::RuntimeSpec& spec, Plan& plan);
 enum class AffinityMoment { kBeforeCgroup, kAfterCgroup };

@@ -75,6 +75,13 @@ auto value_of(const Table& table, const std::string& name, const char* field) {
   throw Error(ErrorKind::kInvalid, std::string(field) + ": \"" + name + "\" is not known");
 }
 
+template <class Table>
+std::vector<std::string> names_of(const Table& table) {
+  std::vector<std::string> names;
+  for (const auto& entry : table) names.emplace_back(entry.name);
+  return names;
+}
+
 [[noreturn]] void throw_field(const std::string& field, const std::string& reason) {
   throw Error(ErrorKind::kInvalid, field + ": " + reason);
 }
@@ -188,6 +195,9 @@ std::string parse_number_mask(const std::string& text, const std::string& field)
     if (*at++ != ',') throw_field(field, "\"" + text + "\" is not a list of numbers like 0-3,7");
   }
 }
+
+std::vector<std::string> known_memory_modes() { return names_of(kMemoryModes); }
+std::vector<std::string> known_memory_flags() { return names_of(kMemoryFlags); }
 
 // Taken by the next execve(2), whatever happens until then. The session keyring has a label too.
 void plan_labels(const oci::Process& process, const HostFacts& host, Plan& plan) {

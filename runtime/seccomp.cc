@@ -278,7 +278,10 @@ void check_notify(const oci::Seccomp& profile, SeccompProgram& program) {
     }
     program.has_listener = true;
   }
-  if (!program.has_listener) return;
+  if (!program.has_listener) {
+    program.flags &= ~kWaitKillable;  // about calls that wait for a listener; refused without one
+    return;
+  }
   if (profile.listener_path.empty()) throw_invalid("SCMP_ACT_NOTIFY without listenerPath");
   program.listener_path = profile.listener_path;
   program.listener_metadata = profile.listener_metadata;

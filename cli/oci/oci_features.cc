@@ -12,6 +12,7 @@
 #include "cli/oci/oci_command.h"
 #include "runtime/defaults.h"
 #include "runtime/mount_options.h"
+#include "runtime/plan.h"
 #include "runtime/seccomp.h"
 
 namespace cli_oci {
@@ -29,6 +30,7 @@ Words known_mount_options() {
                                    "diratime",
                                    "dirsync",
                                    "exec",
+                                   "idmap",
                                    "iversion",
                                    "lazytime",
                                    "loud",
@@ -60,6 +62,7 @@ Words known_mount_options() {
                                    "rnostrictatime",
                                    "rnosuid",
                                    "rnosymfollow",
+                                   "ridmap",
                                    "ro",
                                    "rprivate",
                                    "rrelatime",
@@ -136,8 +139,13 @@ Json linux_features() {
             {"archs", runtime::known_seccomp_architectures()},
             {"knownFlags", runtime::known_seccomp_flags()},
             {"supportedFlags", supported_seccomp_flags()}}},
-          {"apparmor", {{"enabled", false}}},
-          {"selinux", {{"enabled", false}}}};
+          {"apparmor", {{"enabled", true}}},
+          {"selinux", {{"enabled", true}}},
+          {"intelRdt", {{"enabled", false}}},
+          {"memoryPolicy",
+           {{"modes", runtime::known_memory_modes()}, {"flags", runtime::known_memory_flags()}}},
+          {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
+          {"netDevices", {{"enabled", true}}}};
 }
 
 }  // namespace
