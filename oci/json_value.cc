@@ -1,57 +1,62 @@
 #include "oci/json_value.h"
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "oci/json_tree.h"
 
 namespace oci {
 namespace {
 
-using nlohmann::json;
+using Type = JsonNode::Type;
 
-// Depth-first for the address of `node`: only errors pay for it. The depth is JsonLimits'.
-bool find_path(const json& at, const json& node, std::string& path) {
-  if (&at == &node) return true;
-  const std::size_t size = path.size();
-  if (at.is_object()) {
-    for (const auto& [key, member] : at.get_ref<const json::object_t&>()) {
-      path += (size == 0 ? "" : ".") + base::printable(key, 80);
-      if (find_path(member, node, path)) return true;
-      path.resize(size);
-    }
-  } else if (at.is_array()) {
-    const auto& array = at.get_ref<const json::array_t&>();
-    for (std::size_t i = 0; i < array.size(); ++i) {
-      path += '[' + std::to_string(i) + ']';
-      if (find_path(array[i], node, path)) return true;
-      path.resize(size);
-    }
+std::string_view name_of(Type type) {
+  switch (type) {
+    case Type::kNull:
+      return "null";
+    case Type::kBoolean:
+      return "boolean";
+    case Type::kUnsigned:
+    case Type::kNegative:
+    case Type::kDouble:
+      return "number";
+    case Type::kString:
+      return "string";
+    case Type::kArray:
+      return "array";
+    case Type::kObject:
+      break;
   }
-  return false;
+  return "object";
+}
+
+bool is_integer(const JsonNode* node) {
+  return node != nullptr && (node->type == Type::kUnsigned || node->type == Type::kNegative);
+}
+
+std::string digits_of(const JsonNode& node) {
+  return node.type == Type::kUnsigned ? std::to_string(node.bits)
+                                      : std::to_string(static_cast<std::int64_t>(node.bits));
 }
 
 }  // namespace
 
-std::string json_path_of(const json& root, const json& node) {
-  std::string path;
-  find_path(root, node, path);
-  return path;
+bool JsonValue::exists() const { return node_ != nullptr && node_->type != Type::kNull; }
+bool JsonValue::is_string() const { return node_ != nullptr && node_->type == Type::kString; }
+bool JsonValue::is_array() const { return node_ != nullptr && node_->type == Type::kArray; }
+
+bool JsonValue::is_empty() const {
+  return !exists() ||
+         ((node_->type == Type::kArray || node_->type == Type::kObject) && node_->extent == 1);
 }
-
-bool JsonValue::exists() const { return node_ != nullptr && !node_->is_null(); }
-bool JsonValue::is_string() const { return node_ != nullptr && node_->is_string(); }
-bool JsonValue::is_array() const { return node_ != nullptr && node_->is_array(); }
-
-bool JsonValue::is_empty() const { return !exists() || (node_->is_structured() && node_->empty()); }
 
 JsonValue JsonValue::operator[](std::string_view key) const {
   if (node_ == nullptr) return {*root_, nullptr, parent_, key_ + "." + std::string(key)};
-  if (node_->is_null()) return {*root_, nullptr, node_, std::string(key)};
-  if (!node_->is_object()) fail_type("an object");
-  const auto& object = node_->get_ref<const json::object_t&>();
-  if (const auto member = object.find(key); member != object.end()) {
-    return {*root_, &member->second, nullptr, {}};
+  if (node_->type != Type::kNull) {
+    if (node_->type != Type::kObject) fail_type("an object");
+    for (const JsonNode& member : JsonChildren(*node_)) {
+      if (member.key == key) return {*root_, &member, nullptr, {}};
+    }
   }
   return {*root_, nullptr, node_, std::string(key)};
 }
@@ -61,9 +66,8 @@ bool JsonValue::contains(std::string_view key) const { return (*this)[key].node_
 std::vector<JsonValue> JsonValue::elements() const {
   std::vector<JsonValue> list;
   if (!exists()) return list;
-  if (!node_->is_array()) fail_type("an array");
-  list.reserve(node_->size());
-  for (const json& element : node_->get_ref<const json::array_t&>()) {
+  if (!is_array()) fail_type("an array");
+  for (const JsonNode& element : JsonChildren(*node_)) {
     list.push_back(JsonValue(*root_, &element, nullptr, {}));
   }
   return list;
@@ -72,39 +76,40 @@ std::vector<JsonValue> JsonValue::elements() const {
 std::vector<std::pair<std::string, JsonValue>> JsonValue::members() const {
   std::vector<std::pair<std::string, JsonValue>> list;
   if (!exists()) return list;
-  if (!node_->is_object()) fail_type("an object");
-  list.reserve(node_->size());
-  for (const auto& [key, member] : node_->get_ref<const json::object_t&>()) {
-    list.emplace_back(key, JsonValue(*root_, &member, nullptr, {}));
+  if (node_->type != Type::kObject) fail_type("an object");
+  for (const JsonNode& member : JsonChildren(*node_)) {
+    list.emplace_back(member.key, JsonValue(*root_, &member, nullptr, {}));
   }
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   return list;
 }
 
 std::string JsonValue::string() const {
   if (!is_string()) fail_type("a string");
-  return node_->get_ref<const std::string&>();
+  return std::string(node_->text);
 }
 
 bool JsonValue::boolean() const {
-  if (node_ == nullptr || !node_->is_boolean()) fail_type("true or false");
-  return node_->get<bool>();
+  if (node_ == nullptr || node_->type != Type::kBoolean) fail_type("true or false");
+  return node_->bits != 0;
 }
 
 std::int64_t JsonValue::signed_integer(std::int64_t lowest, std::int64_t highest) const {
-  if (node_ == nullptr || !node_->is_number_integer()) fail_type("an integer");
-  const bool fits = node_->is_number_unsigned()
-                        ? node_->get<std::uint64_t>() <= static_cast<std::uint64_t>(highest)
-                        : node_->get<std::int64_t>() >= lowest;
-  if (!fits) fail(node_->dump() + " is out of range");
-  return node_->get<std::int64_t>();
+  if (!is_integer(node_)) fail_type("an integer");
+  const auto value = static_cast<std::int64_t>(node_->bits);
+  const bool fits = node_->type == Type::kUnsigned
+                        ? node_->bits <= static_cast<std::uint64_t>(highest)
+                        : value >= lowest;
+  if (!fits) fail(digits_of(*node_) + " is out of range");
+  return value;
 }
 
 std::uint64_t JsonValue::unsigned_integer(std::uint64_t highest) const {
-  if (node_ == nullptr || !node_->is_number_integer()) fail_type("an integer");
-  if (!node_->is_number_unsigned()) fail(node_->dump() + " is negative");
-  const auto value = node_->get<std::uint64_t>();
-  if (value > highest) fail(node_->dump() + " is out of range");
-  return value;
+  if (!is_integer(node_)) fail_type("an integer");
+  if (node_->type == Type::kNegative) fail(digits_of(*node_) + " is negative");
+  if (node_->bits > highest) fail(digits_of(*node_) + " is out of range");
+  return node_->bits;
 }
 
 void JsonValue::read(std::string& out) const {
@@ -118,11 +123,12 @@ void JsonValue::read(bool& out) const {
 void JsonValue::read(std::vector<std::string>& out) const {
   if (!exists()) return;
   if (!is_array()) fail_type("an array of strings");
-  const auto& array = node_->get_ref<const json::array_t&>();
-  out.reserve(out.size() + array.size());
-  for (const json& element : array) {
-    if (!element.is_string()) JsonValue(*root_, &element, nullptr, {}).fail_type("a string");
-    out.push_back(element.get_ref<const std::string&>());
+  out.reserve(out.size() + node_->extent - 1);
+  for (const JsonNode& element : JsonChildren(*node_)) {
+    if (element.type != Type::kString) {
+      JsonValue(*root_, &element, nullptr, {}).fail_type("a string");
+    }
+    out.emplace_back(element.text);
   }
 }
 
@@ -144,14 +150,14 @@ void JsonValue::fail(std::string_view reason) const {
 
 void JsonValue::fail_type(std::string_view wanted) const {
   if (!exists()) fail("missing");
-  fail("must be " + std::string(wanted) + ", not " + node_->type_name());
+  fail("must be " + std::string(wanted) + ", not " + std::string(name_of(node_->type)));
 }
 
 JsonDocument::JsonDocument(std::string_view text, const JsonLimits& limits)
-    : json_(std::make_unique<const json>(parse_json(text, limits))) {}
+    : tree_(std::make_unique<const JsonTree>(text, limits)) {}
 
 JsonDocument::~JsonDocument() = default;
 
-JsonValue JsonDocument::root() const { return {*json_, json_.get(), nullptr, {}}; }
+JsonValue JsonDocument::root() const { return {tree_->root(), &tree_->root(), nullptr, {}}; }
 
 }  // namespace oci

@@ -12,14 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "oci/json.h"
 
 namespace oci {
 
-// "linux.mounts[3].source": where `node` is below `root`.
-std::string json_path_of(const nlohmann::json& root, const nlohmann::json& node);
+struct JsonNode;
+class JsonTree;
 
 // Refers into a JsonDocument, which must outlive it. Absent members and null are the same thing:
 // Go's encoding/json, which writes and reads these files elsewhere, does not tell them apart.
@@ -75,17 +73,16 @@ class JsonValue {
 
  private:
   friend class JsonDocument;
-  JsonValue(const nlohmann::json& root, const nlohmann::json* node, const nlohmann::json* parent,
-            std::string key)
+  JsonValue(const JsonNode& root, const JsonNode* node, const JsonNode* parent, std::string key)
       : root_(&root), node_(node), parent_(parent), key_(std::move(key)) {}
   std::int64_t signed_integer(std::int64_t lowest, std::int64_t highest) const;
   std::uint64_t unsigned_integer(std::uint64_t highest) const;
   [[noreturn]] void fail_type(std::string_view wanted) const;
 
-  const nlohmann::json* root_;
-  const nlohmann::json* node_;    // null: absent
-  const nlohmann::json* parent_;  // of an absent value: the nearest place above it that is there
-  std::string key_;               // of an absent value: the way to it from there
+  const JsonNode* root_;
+  const JsonNode* node_;    // null: absent
+  const JsonNode* parent_;  // of an absent value: the nearest place above it that is there
+  std::string key_;         // of an absent value: the way to it from there
 };
 
 class JsonDocument {
@@ -96,7 +93,7 @@ class JsonDocument {
   JsonValue root() const;
 
  private:
-  std::unique_ptr<const nlohmann::json> json_;
+  std::unique_ptr<const JsonTree> tree_;
 };
 
 }  // namespace oci

@@ -41,6 +41,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"libmnl/", {"network"}},
     {"libnftnl/", {"network"}},
     {"seccomp.h", {"runtime"}},
+    {"rapidjson/", {"oci"}},
     {"CLI/", {"cli", "cli/oci", "cli/pull"}},
     {"iostream", {"cli", "cli/oci", "cli/pull"}},
 };

@@ -25,9 +25,26 @@ TEST(Json, GivesTheLibrarysTree) {
 TEST(Json, SaysWhereItIsMalformed) {
   EXPECT_TRUE(why("{\n  \"a\": x}").starts_with("invalid JSON: line 2, column 8: ")) << why("{");
   EXPECT_TRUE(why("").starts_with("invalid JSON: line 1, column 1: ")) << why("");
-  for (const char* text :
-       {"{", "[1,]", "{\"a\":1,}", "{a:1}", "1 2", "{} {}", "nul", "'a'", "// c\n1", "[01]",
-        "[1e999]", "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\ud800\"", "\"a\nb\"", "NaN", "\x1b[31m"}) {
+  for (const char* text : {"{",
+                           "[1,]",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "1 2",
+                           "{} {}",
+                           "nul",
+                           "'a'",
+                           "// c\n1",
+                           "[01]",
+                           "[1e999]",
+                           "\"\xff\"",
+                           "\"\xed\xa0\x80\"",
+                           "\"\\ud800\"",
+                           "\"\\udc00\"",
+                           "\"\xc3\"",
+                           "\xef\xbb",
+                           "\"a\nb\"",
+                           "NaN",
+                           "\x1b[31m"}) {
     SCOPED_TRACE(text);
     const std::string said = why(text);
     EXPECT_TRUE(said.starts_with("invalid JSON: line ")) << said;
@@ -35,10 +52,19 @@ TEST(Json, SaysWhereItIsMalformed) {
   }
 }
 
+TEST(Json, ReadsAllOfTheText) {
+  EXPECT_EQ(why(std::string("{}\0", 3)), "invalid JSON: line 1, column 3: NUL character");
+  EXPECT_EQ(why(std::string("[\"a\0\"]", 6)), "invalid JSON: line 1, column 4: NUL character");
+  EXPECT_EQ(oci::parse_json("\xef\xbb\xbf[]"), nlohmann::json::array());  // a byte order mark
+}
+
 TEST(Json, RefusesRepeatedKeysAtEveryDepth) {
   EXPECT_EQ(why(R"({"a":1,"a":1})"), "invalid JSON: repeated key \"a\"");
   EXPECT_EQ(why(R"({"x":[{},{"b":{"a":1,"c":2,"\u0061":3}}]})"),
             "invalid JSON: x[1].b: repeated key \"a\"");
+  std::string many = "{";
+  for (int i = 0; i < 50; ++i) many += '"' + std::to_string(i % 49) + "\":{},";
+  EXPECT_EQ(why(many + "\"z\":1}"), "invalid JSON: repeated key \"0\"");
   EXPECT_EQ(why("{\"\\u001b\":1,\"\\u001b\":1}"), "invalid JSON: repeated key \"\\x1b\"");
 }
 
@@ -72,6 +98,14 @@ TEST(JsonValue, NamesThePlaceOfWhatIsWrong) {
   EXPECT_EQ(said([&] { return root["big"].integer<std::int64_t>(); }),
             "big: 18446744073709551615 is out of range");
   EXPECT_EQ(root["big"].integer<std::uint64_t>(), ~0ULL);
+  EXPECT_EQ(oci::JsonDocument("-9223372036854775808").root().integer<std::int64_t>(), INT64_MIN);
+  for (const char* text : {"-9223372036854775809", "18446744073709551616", "-0.0", "1e2"}) {
+    const oci::JsonDocument number(text);
+    EXPECT_EQ(said([&] { return number.root().integer<std::int64_t>(); }),
+              "must be an integer, not number");
+  }
+  EXPECT_EQ(said([&] { return oci::JsonDocument("-0").root().integer<unsigned>(); }),
+            "0 is negative");
   EXPECT_EQ(said([&] { return root["s"].boolean(); }), "s: must be true or false, not string");
   EXPECT_EQ(said([&] { return root["s"]["x"]; }), "s: must be an object, not string");
   EXPECT_EQ(said([&] { return root["s"].elements(); }), "s: must be an array, not string");
