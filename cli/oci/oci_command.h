@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -95,6 +96,6 @@ const std::vector<Command>& commands();
 // The whole program after main() has protected its binary.
 int run_program(const Words& words);
 // Whether these words name a command that enters a container.
-bool enters_container(const Words& words);
+bool enters_container(std::span<char* const> words);
 
 }  // namespace cli_oci

@@ -1,8 +1,19 @@
 // sampan-oci: the runtime as a command that other engines can call in runc's place.
 #include "cli/oci/oci_command.h"
 
+namespace {
+
+// The earliest that a program's own code can run: the start that protect_self() replaces pays for
+// no library's globals (locales of the C++ library, CLI11's validators) and for none of their
+// pages.
+constexpr int kFirst = 101;
+
+[[gnu::constructor(kFirst)]] void protect_before_all(int argc, char** argv) {
+  if (argc > 1 && cli_oci::enters_container({argv + 1, argv + argc})) runtime::protect_self(argv);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  const cli_oci::Words words(argv + 1, argv + argc);
-  if (cli_oci::enters_container(words)) runtime::protect_self(argv);
-  return cli_oci::run_program(words);
+  return cli_oci::run_program(cli_oci::Words(argv + 1, argv + argc));
 }

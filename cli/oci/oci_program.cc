@@ -22,20 +22,23 @@ struct GlobalFlags {
 };
 
 // The options before the command that take a value in the next word.
-bool takes_value(const std::string& word) {
-  static const Words options = {"--root",     "--log",  "--log-format",
-                                "--rootless", "--criu", "--cgroup-manager"};
-  return std::find(options.begin(), options.end(), word) != options.end();
+bool takes_value(std::string_view word) {
+  static constexpr std::string_view kOptions[] = {"--root",     "--log",  "--log-format",
+                                                  "--rootless", "--criu", "--cgroup-manager"};
+  return std::find(std::begin(kOptions), std::end(kOptions), word) != std::end(kOptions);
 }
 
 // Where the command's name is; words.size() where there is none.
-std::size_t find_command(const Words& words) {
+template <class List>
+std::size_t find_command(const List& words) {
   std::size_t at = 0;
-  while (at < words.size() && words[at].starts_with('-')) at += takes_value(words[at]) ? 2 : 1;
+  while (at < words.size() && std::string_view(words[at]).starts_with('-')) {
+    at += takes_value(words[at]) ? 2 : 1;
+  }
   return std::min(at, words.size());
 }
 
-const Command* command_named(const std::string& name) {
+const Command* command_named(std::string_view name) {
   const auto& table = commands();
   const auto found = std::find_if(table.begin(), table.end(),
                                   [&](const Command& one) { return one.name == name; });
@@ -157,7 +160,7 @@ const std::vector<Command>& commands() {
   return table;
 }
 
-bool enters_container(const Words& words) {
+bool enters_container(std::span<char* const> words) {
   const std::size_t at = find_command(words);
   const Command* const command = at < words.size() ? command_named(words[at]) : nullptr;
   return command != nullptr && command->enters_container;
