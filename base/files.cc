@@ -52,16 +52,12 @@ std::optional<UniqueFd> find_in_root(int root_fd, const fs::path& path, int flag
 
 std::string read_fd(int fd, std::size_t limit) {
   std::string content;
+  char buffer[16384];
   for (;;) {
-    const std::size_t old_size = content.size();
-    content.resize(old_size + 16384);
-    const ssize_t count = read(fd, content.data() + old_size, 16384);
-    if (count < 0 && errno == EINTR) {
-      content.resize(old_size);
-      continue;
-    }
+    const ssize_t count = read(fd, buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
     check(count, "read");
-    content.resize(old_size + static_cast<std::size_t>(count));
+    content.append(buffer, static_cast<std::size_t>(count));
     if (content.size() > limit) {
       throw Error(ErrorKind::kInvalid, "larger than " + std::to_string(limit) + " bytes");
     }

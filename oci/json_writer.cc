@@ -1,15 +1,23 @@
 #include "oci/json_writer.h"
 
-#include <algorithm>
+#include <array>
 
 #include <nlohmann/json.hpp>
 
 namespace oci {
 namespace {
 
-bool is_plain(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte >= 0x20 && byte < 0x7F && c != '"' && c != '\\';
+// The characters that mean themselves in a string.
+constexpr auto kPlain = [] {
+  std::array<bool, 256> plain = {};
+  for (std::size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}();
+
+bool is_plain(std::string_view text) {
+  bool all = true;
+  for (const char c : text) all &= kPlain[static_cast<unsigned char>(c)];
+  return all;
 }
 
 }  // namespace
@@ -53,13 +61,13 @@ void JsonWriter::separate() {
 }
 
 void JsonWriter::append_string(std::string_view text) {
-  if (std::all_of(text.begin(), text.end(), is_plain)) {
-    text_ += '"';
-    text_ += text;
-    text_ += '"';
+  if (!is_plain(text)) {
+    text_ += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     return;
   }
-  text_ += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  text_ += '"';
+  text_ += text;
+  text_ += '"';
 }
 
 }  // namespace oci

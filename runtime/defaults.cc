@@ -115,7 +115,8 @@ const std::vector<std::string>& default_masked_paths() {
                                     "/sys/devices/virtual/powercap",
                                     "/sys/firmware"};
     // Counters by which a container could watch its neighbours' load.
-    for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); ++cpu) {
+    const long cpus = sysconf(_SC_NPROCESSORS_CONF);  // reads a file: once
+    for (int cpu = 0; cpu < cpus; ++cpu) {
       if (access(thermal_throttle(cpu).c_str(), F_OK) == 0) all.push_back(thermal_throttle(cpu));
     }
     return all;
