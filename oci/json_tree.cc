@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include <rapidjson/error/en.h>
@@ -39,6 +42,13 @@ bool is_utf8(std::string_view text) {
   return source.Tell() == text.size();  // more: the last character is cut off
 }
 
+template <class Number>
+bool read_all(std::string_view digits, Number& number) {
+  const char* const end = digits.data() + digits.size();
+  const auto [rest, error] = std::from_chars(digits.data(), end, number);
+  return error == std::errc() && rest == end;
+}
+
 // The first key that another member has too, or null.
 const std::string_view* find_repeated(std::vector<std::string_view>& keys) {
   constexpr std::size_t kFew = 12;  // where comparing all with all is faster than sorting
@@ -57,7 +67,7 @@ const std::string_view* find_repeated(std::vector<std::string_view>& keys) {
 
 // Takes the library's events, whose names it chooses. Depth and number of values are looked at
 // before anything is added to the list.
-class Builder {
+class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> {
  public:
   enum class Strings { kPlain, kToBeChecked };
   Builder(std::vector<JsonNode>& nodes, const JsonLimits& limits, Strings strings)
@@ -68,13 +78,21 @@ class Builder {
 
   bool Null() { return add(Type::kNull, 0); }
   bool Bool(bool value) { return add(Type::kBoolean, value ? 1 : 0); }
-  bool Uint(unsigned value) { return add(Type::kUnsigned, value); }
-  bool Uint64(std::uint64_t value) { return add(Type::kUnsigned, value); }
-  bool Int(int value) { return Int64(value); }
-  bool Int64(std::int64_t value) { return add(Type::kNegative, static_cast<std::uint64_t>(value)); }
-  bool Double(double value) { return add(Type::kDouble, std::bit_cast<std::uint64_t>(value)); }
-  bool RawNumber(const char* /*text*/, rapidjson::SizeType /*size*/, bool /*copy*/) {
-    return fail("number as text");  // only where a flag that we do not set asks for it
+
+  // Not by the library: its exact conversion of 10e308 is another number (1.1.0).
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool /*copy*/) {
+    const std::string_view digits(text, size);
+    if (digits.find_first_of(".eE") == std::string_view::npos) {
+      std::uint64_t positive = 0;
+      std::int64_t negative = 0;
+      if (read_all(digits, positive)) return add(Type::kUnsigned, positive);
+      if (read_all(digits, negative)) {
+        return add(Type::kNegative, static_cast<std::uint64_t>(negative));
+      }
+    }
+    const double value = std::strtod(text, nullptr);  // ends where the number does
+    if (std::isinf(value)) return fail_malformed("a number is too large");
+    return add(Type::kDouble, std::bit_cast<std::uint64_t>(value));
   }
 
   bool String(const char* text, rapidjson::SizeType size, bool /*copy*/) {
@@ -116,8 +134,13 @@ class Builder {
       return fail("NUL character in " + std::string(what));
     }
     // Escapes can make what is no UTF-8 too: half of a surrogate pair.
-    is_malformed_ = !is_utf8(text);
-    return !is_malformed_ || fail("not UTF-8");
+    return is_utf8(text) || fail_malformed("a string is not UTF-8");
+  }
+
+  bool fail_malformed(std::string_view reason) {
+    is_malformed_ = true;
+    failure_ = reason;
+    return false;
   }
 
   bool add(Type type, std::uint64_t bits) {
@@ -209,15 +232,16 @@ JsonTree::JsonTree(std::string_view text, const JsonLimits& limits) {
     throw_malformed(text, nul, "NUL character");
   }
   text_ = text;
-  nodes_.reserve(text.size() / 16 + 1);  // of a config.json; "[{},{},…" takes a few reallocations
+  // Enough for a config.json; "[{},{},…" takes a few reallocations.
+  nodes_.reserve(std::min(text.size() / 16 + 1, limits.values));
   Builder builder(nodes_, limits,
                   is_plain(text) ? Builder::Strings::kPlain : Builder::Strings::kToBeChecked);
   rapidjson::InsituStringStream stream(text_.data());
   rapidjson::Reader reader;
-  constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseFullPrecisionFlag;
+  constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
   if (!result.IsError()) return;
-  if (builder.is_malformed()) throw_malformed(text, result.Offset(), "a string is not UTF-8");
+  if (builder.is_malformed()) throw_malformed(text, result.Offset(), builder.failure());
   if (result.Code() == rapidjson::kParseErrorTermination) throw_invalid(builder.failure());
   throw_malformed(text, result.Offset(), rapidjson::GetParseError_En(result.Code()));
 }

@@ -20,31 +20,21 @@ TEST(Json, GivesTheLibrarysTree) {
       R"( {"a":[1,-2,3.5,null,true,"ä\u0020\ud83d\ude00"],"b":{"":{}},"c":18446744073709551615} )";
   EXPECT_EQ(oci::parse_json(text), nlohmann::json::parse(text));
   EXPECT_EQ(oci::parse_json("7"), 7);
+  for (const char* number : {"0.1", "-0", "-0.0", "1E5", "1.7976931348623157e308", "1e-400",
+                             "4e-324", "9007199254740993.0", "123456789012345678901234567890"}) {
+    EXPECT_EQ(oci::parse_json(number), nlohmann::json::parse(number)) << number;
+  }
 }
 
 TEST(Json, SaysWhereItIsMalformed) {
   EXPECT_TRUE(why("{\n  \"a\": x}").starts_with("invalid JSON: line 2, column 8: ")) << why("{");
   EXPECT_TRUE(why("").starts_with("invalid JSON: line 1, column 1: ")) << why("");
-  for (const char* text : {"{",
-                           "[1,]",
-                           "{\"a\":1,}",
-                           "{a:1}",
-                           "1 2",
-                           "{} {}",
-                           "nul",
-                           "'a'",
-                           "// c\n1",
-                           "[01]",
-                           "[1e999]",
-                           "\"\xff\"",
-                           "\"\xed\xa0\x80\"",
-                           "\"\\ud800\"",
-                           "\"\\udc00\"",
-                           "\"\xc3\"",
-                           "\xef\xbb",
-                           "\"a\nb\"",
-                           "NaN",
-                           "\x1b[31m"}) {
+  for (const char* text :
+       {"{",           "[1,]",        "{\"a\":1,}", "{a:1}",    "1 2",
+        "{} {}",       "nul",         "'a'",        "// c\n1",  "[01]",
+        "[1e999]",     "[10e308]",    "[-99e307]",  "\"\xff\"", "\"\xed\xa0\x80\"",
+        "\"\\ud800\"", "\"\\udc00\"", "\"\xc3\"",   "\xef\xbb", "\"a\nb\"",
+        "NaN",         "\x1b[31m"}) {
     SCOPED_TRACE(text);
     const std::string said = why(text);
     EXPECT_TRUE(said.starts_with("invalid JSON: line ")) << said;
