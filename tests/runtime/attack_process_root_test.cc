@@ -131,9 +131,7 @@ TEST_F(AttackProcessTest, TheImagesConsoleIsNotUsed) {
   Created created = create(spec, make_options());
   start(created);
   base::wait_for_child(created.init.pid);
-  char buffer[64] = {};
-  ASSERT_GT(read(created.console.get(), buffer, sizeof buffer - 1), 0);
-  EXPECT_STREQ(buffer, "/dev/pts/0\r\ndevice\r\n");
+  EXPECT_EQ(read_console(created.console.get()), "/dev/pts/0\r\ndevice\r\n");
   EXPECT_EQ(base::read_file(home_ / "lower/etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   // Without a /dev of its own the terminal covers the link itself, not what it names.
   std::erase_if(spec.mounts, [](const auto& mount) { return mount.destination == "/dev"; });

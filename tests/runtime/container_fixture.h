@@ -174,6 +174,16 @@ class ContainerTest : public testing::Test {
     return outcome;
   }
 
+  // All that was written to a terminal whose other end is closed: then reading fails with EIO.
+  static std::string read_console(int fd) {
+    std::string text;
+    char buffer[256];
+    for (ssize_t size = 0; (size = read(fd, buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<std::size_t>(size));
+    }
+    return text;
+  }
+
   // The text of the Error that the action throws; "" where it does not.
   template <class Action>
   static std::string error_of(Action&& action, std::optional<base::ErrorKind> kind = {}) {

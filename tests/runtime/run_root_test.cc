@@ -205,9 +205,7 @@ TEST_F(RunTest, ATerminalIsTheConsole) {
   ASSERT_TRUE(created.console);
   start(created);
   EXPECT_EQ(base::wait_for_child(created.init.pid), 0);
-  char buffer[256] = {};
-  ASSERT_GT(read(created.console.get(), buffer, sizeof buffer - 1), 0);
-  EXPECT_STREQ(buffer, "/dev/pts/0\r\n24 80\r\nhello\r\n88\r\n");
+  EXPECT_EQ(read_console(created.console.get()), "/dev/pts/0\r\n24 80\r\nhello\r\n88\r\n");
 }
 
 TEST_F(RunTest, AConsoleSocketGetsTheTerminal) {
