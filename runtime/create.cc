@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <fcntl.h>
 #include <mntent.h>
 #include <poll.h>
@@ -241,11 +242,16 @@ class Creation {
   // The one that we have cloned joins a user namespace and gives birth to the container's process,
   // a child of ours too.
   void await_birth() {
-    auto heard = hear(child_->control.get());
-    if (!heard) throw_unexpected_end();
-    if (heard->report.kind == ReportKind::kFailed) throw_step_failure(heard->report);
-    if (heard->report.kind != ReportKind::kProcess) {
-      throw Error(ErrorKind::kSystem, "the container's process was born out of turn");
+    // What was born may speak before it is announced.
+    std::optional<Heard> heard;
+    while ((heard = hear(child_->control.get())) && heard->report.kind != ReportKind::kProcess) {
+      early_.push_back(std::move(*heard));
+    }
+    if (!heard) {
+      for (const Heard& each : early_) {
+        if (each.report.kind == ReportKind::kFailed) throw_step_failure(each.report);
+      }
+      throw_unexpected_end();
     }
     const pid_t helper = std::exchange(child_->pid, heard->report.error);
     child_->pidfd.reset(
@@ -269,6 +275,9 @@ class Creation {
   // way out (its namespaces go before it counts as ended): its own words come first. A child that
   // is well gets to a point where it waits for us.
   void hear_out() {
+    for (const Heard& each : early_) {
+      if (each.report.kind == ReportKind::kFailed) throw_step_failure(each.report);
+    }
     pollfd item = {.fd = child_->control.get(), .events = POLLIN, .revents = 0};
     while (poll(&item, 1, kHearOutMilliseconds) > 0) {
       auto heard = hear(child_->control.get());
@@ -298,9 +307,16 @@ class Creation {
     }
   }
 
+  std::optional<Heard> hear_next() {
+    if (early_.empty()) return hear(child_->control.get());
+    std::optional<Heard> first(std::move(early_.front()));
+    early_.pop_front();
+    return first;
+  }
+
   void hear_until_ready() {
     for (;;) {
-      auto heard = hear(child_->control.get());
+      auto heard = hear_next();
       if (!heard) throw_unexpected_end();
       switch (heard->report.kind) {
         case ReportKind::kReady:
@@ -399,6 +415,7 @@ class Creation {
   Record record_;
   Cgroups cgroups_;
   std::optional<Launched> child_;
+  std::deque<Heard> early_;
   UniqueFd console_;
   UniqueFd root_;
   bool has_record_ = false, has_unit_ = false, has_cgroups_ = false, reaped_ = false,
