@@ -90,8 +90,12 @@ def assert_nothing_left(engine):
     while time.monotonic() < end and processes_of(engine.folder):
         time.sleep(0.1)
     assert processes_of(engine.folder) == []
-    mounts = [line.split()[1] for line in open("/proc/mounts") if str(engine.folder) in line]
-    assert mounts == [], mounts
+
+    def mounts():
+        return [line.split()[1] for line in open("/proc/mounts") if str(engine.folder) in line]
+    while time.monotonic() < end and mounts():
+        time.sleep(0.1)
+    assert mounts() == []
     for top in engine.cgroups():
         for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
             assert not (group / "cgroup.procs").read_text(), f"a process is left in {group}"
