@@ -1,9 +1,146 @@
+#include <optional>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
 #include "cli/oci/oci_command.h"
+#include "cli/oci/oci_session.h"
+#include "runtime/checkpoint.h"
+
 namespace cli_oci {
-int run_checkpoint(const Globals&, const Words&) {
-  throw base::Error(base::ErrorKind::kUnsupported, "checkpoint is not supported yet");
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+
+// What runc calls it and criu understands: those of both commands, then dump's, then restore's.
+struct Flags {
+  std::string id, bundle, images = "checkpoint", work, parent, page_server, cgroups, lsm_profile,
+                          lsm_mount_context, console_socket, pid_file, status_fd;
+  Words empty_namespaces;
+  bool tcp_established = false, ext_unix_sk = false, shell_job = false, file_locks = false,
+       lazy_pages = false, auto_dedup = false;
+  bool leave_running = false, pre_dump = false;
+  bool detach = false, no_subreaper = false, no_pivot = false;
+};
+
+void add_common(CLI::App& app, Flags& flags) {
+  app.add_option("--image-path", flags.images, "Directory of criu's images");
+  app.add_option("--work-path", flags.work, "Directory of logs");
+  app.add_flag("--tcp-established", flags.tcp_established, "Also open TCP connections");
+  app.add_flag("--ext-unix-sk", flags.ext_unix_sk, "Also Unix sockets to the outside");
+  app.add_flag("--shell-job", flags.shell_job, "Also jobs of a shell's session");
+  app.add_flag("--file-locks", flags.file_locks, "Also file locks");
+  app.add_flag("--lazy-pages", flags.lazy_pages, "Memory on demand, by userfaultfd");
+  app.add_option("--manage-cgroups-mode", flags.cgroups, "soft, full, strict or ignore")
+      ->check(CLI::IsMember({"soft", "full", "strict", "ignore"}));
+  app.add_option("--empty-ns", flags.empty_namespaces, "A namespace without its content")
+      ->allow_extra_args(false);
+  app.add_flag("--auto-dedup", flags.auto_dedup, "Drop pages of parent images");
+  app.add_option("ID", flags.id)->required();
 }
-int run_restore(const Globals&, const Words&) {
-  throw base::Error(base::ErrorKind::kUnsupported, "restore is not supported yet");
+
+runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
+  const auto absolute = [](const std::string& path) {
+    return path.empty() ? fs::path() : fs::absolute(path).lexically_normal();
+  };
+  runtime::CriuOptions criu{.program = globals.criu,
+                            .images = absolute(flags.images),
+                            .work = absolute(flags.work),
+                            .words = {}};
+  const auto add = [&](bool wanted, const char* word) {
+    if (wanted) criu.words.emplace_back(word);
+  };
+  add(flags.tcp_established, "--tcp-established");
+  add(flags.ext_unix_sk, "--ext-unix-sk");
+  add(flags.shell_job, "--shell-job");
+  add(flags.file_locks, "--file-locks");
+  add(flags.lazy_pages, "--lazy-pages");
+  add(flags.auto_dedup, "--auto-dedup");
+  for (const std::string& name : flags.empty_namespaces) {
+    criu.words.insert(criu.words.end(), {"--empty-ns", name == "network" ? "net" : name});
+  }
+  // The container's groups are made by ourselves; criu only has to leave them alone.
+  criu.words.push_back("--manage-cgroups=" + (flags.cgroups.empty() ? "ignore" : flags.cgroups));
+  return criu;
 }
+
+}  // namespace
+
+int run_checkpoint(const Globals& globals, const Words& words) {
+  CLI::App app("Writes a running container to files");
+  app.name("sampan-oci checkpoint");
+  Flags flags;
+  add_common(app, flags);
+  app.add_option("--parent-path", flags.parent, "Images of an earlier --pre-dump");
+  app.add_flag("-R,--leave-running", flags.leave_running, "Do not end the container");
+  app.add_flag("--pre-dump", flags.pre_dump, "Only memory; the container goes on");
+  app.add_option("--page-server", flags.page_server, "ADDRESS:PORT that gets the memory");
+  app.add_option("--status-fd", flags.status_fd, "Descriptor to tell that lazy pages are ready");
+  parse(app, words);
+  const runtime::State state = load(globals, flags.id);
+  if (flags.pre_dump || !flags.status_fd.empty()) {
+    throw Error(ErrorKind::kUnsupported, "--pre-dump and --status-fd are not supported");
+  }
+  runtime::CriuOptions criu = criu_of(globals, flags);
+  if (!flags.parent.empty()) {
+    criu.words.insert(criu.words.end(), {"--prev-images-dir", flags.parent, "--track-mem"});
+  }
+  if (!flags.page_server.empty()) {
+    const std::size_t colon = flags.page_server.rfind(':');
+    if (colon == std::string::npos) {
+      throw Error(ErrorKind::kInvalid, "--page-server wants ADDRESS:PORT");
+    }
+    criu.words.insert(criu.words.end(),
+                      {"--page-server", "--address", flags.page_server.substr(0, colon), "--port",
+                       flags.page_server.substr(colon + 1)});
+  }
+  const fs::path state_dir = state_dir_of(globals, flags.id);
+  runtime::checkpoint(
+      state_dir, load_spec_of(state_dir, state), criu,
+      flags.leave_running ? runtime::AfterDump::kLeaveRunning : runtime::AfterDump::kEnd);
+  if (!flags.leave_running) runtime::remove(state_dir, runtime::RemoveMode::kForced);
+  return 0;
+}
+
+int run_restore(const Globals& globals, const Words& words) {
+  CLI::App app("Makes a container from a checkpoint's files");
+  app.name("sampan-oci restore");
+  Flags flags;
+  add_common(app, flags);
+  app.add_option("-b,--bundle", flags.bundle, "Directory of config.json; default: the current one");
+  app.add_option("--console-socket", flags.console_socket, "Of containers with a terminal");
+  app.add_flag("-d,--detach", flags.detach, "Leave the container running");
+  app.add_option("--pid-file", flags.pid_file, "File that gets the first process's id");
+  app.add_flag("--no-subreaper", flags.no_subreaper, "Leave orphans to somebody else");
+  app.add_flag("--no-pivot", flags.no_pivot, "Without meaning here");
+  app.add_option("--lsm-profile", flags.lsm_profile, "TYPE:NAME");
+  app.add_option("--lsm-mount-context", flags.lsm_mount_context, "SELinux context of mounts");
+  parse(app, words);
+  runtime::CriuOptions criu = criu_of(globals, flags);
+  for (const auto& [word, value] : {std::pair("--lsm-profile", flags.lsm_profile),
+                                    std::pair("--lsm-mount-context", flags.lsm_mount_context)}) {
+    if (!value.empty()) criu.words.insert(criu.words.end(), {word, value});
+  }
+  const fs::path bundle =
+      fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
+  const runtime::CreateOptions options = {.id = flags.id,
+                                          .bundle = bundle,
+                                          .state_dir = state_dir_of(globals, flags.id),
+                                          .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+                                          .cgroup_parent = "/sampan",
+                                          .cache_dir = {}};
+  // What criu starts becomes our child, whose end we can wait for, once criu itself has gone.
+  if (!flags.detach) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  std::optional<Session> session;
+  if (!flags.detach) session.emplace();
+  runtime::Created created = runtime::restore(load_spec(bundle), options, criu);
+  write_pid_file(flags.pid_file, created.init.pid);
+  if (!session) return 0;
+  const int code = session->wait(created.init.pid, created.pidfd.get(), {});
+  runtime::remove(options.state_dir, runtime::RemoveMode::kForced);
+  return code;
+}
+
 }  // namespace cli_oci

@@ -347,3 +347,33 @@ def test_all_signals_reach_the_process(runtime):
     runtime.run("kill", "a", "KILL", check=True)
     assert process.wait(10) == 137
     process.stdout.close()
+
+
+def criu_works():
+    return bool(shutil.which("criu")) and subprocess.run(["criu", "check"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("criu"), reason="needs criu")
+@pytest.mark.skipif(criu_works(), reason="criu works here: tests/vm has the test of that")
+def test_checkpoint_tells_what_criu_says_of_this_kernel(runtime, tmp_path):
+    running(runtime)
+    result = runtime.run("checkpoint", "--image-path", tmp_path / "images", "--work-path", tmp_path / "work", "--tcp-established",
+                         "--file-locks", "--shell-job", "--ext-unix-sk", "--manage-cgroups-mode", "soft", "--empty-ns", "network", "a")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert "criu dump failed: Error (" in result.stderr and f"see {tmp_path}/work/dump.log" in result.stderr
+    assert runtime.status("a") == "running", "a checkpoint that failed does no harm"
+
+
+def test_checkpoint_options(runtime, tmp_path):
+    running(runtime)
+    images = ["--image-path", tmp_path / "images"]
+    for words, expected in ((["--criu", "/nowhere/criu", "checkpoint", *images, "a"], "/nowhere/criu"),
+                            (["--criu", "no-criu", "checkpoint", *images, "a"], "no no-criu here: install it"),
+                            (["checkpoint", *images, "--manage-cgroups-mode", "odd", "a"], "manage-cgroups-mode"),
+                            (["checkpoint", *images, "--pre-dump", "a"], "--pre-dump"),
+                            (["checkpoint", *images, "missing"], "does not exist"),
+                            (["restore", *images, "-b", runtime.bundle, "b"], "no checkpoint of ours")):
+        result = runtime.run(*words)
+        assert result.returncode == 1 and expected in result.stderr and result.stderr.count("\n") == 1, result.stderr
+    assert runtime.status("a") == "running"
+    assert not (runtime.root / "b").exists()

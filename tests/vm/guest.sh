@@ -147,6 +147,33 @@ test_engine_runs_and_limits() {
   eventually gone "$id"
 }
 
+# The counter goes on from where it was, in the foreground and detached, as a child of another program.
+test_checkpoint_and_restore() {
+  start count || return 1
+  read_count() { cat /t/shared/count; }
+  eventually test -s /t/shared/count
+  usleep 1000000
+  oci checkpoint --empty-ns network --image-path /run/images --work-path /run/work count || { tail -n 20 /run/work/dump.log; return 1; }
+  is "$(oci list -q | grep -x count)" "" && gone count || return 1
+  stopped_at=$(read_count)
+  usleep 600000
+  is "$(read_count)" "$stopped_at" || return 1
+  oci restore -d --empty-ns network --pid-file /run/restored.pid --image-path /run/images --work-path /run/work -b /t/count again \
+    < /dev/null > /run/again.log 2>&1 || { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && grep -q "^$(cat /run/restored.pid)\$" "$(path_of again)/cgroup.procs" || return 1
+  counts_on() { [ "$(read_count)" -gt "$stopped_at" ]; }
+  eventually counts_on && [ "$(read_count)" -lt $((stopped_at + 100)) ] || { echo "count is $(read_count)"; return 1; }
+  oci checkpoint --leave-running --empty-ns network --image-path /run/more again && has_status again running && oci delete -f again && gone again || return 1
+  oci restore --empty-ns network --image-path /run/more -b /t/count third < /dev/null > /run/third.log 2>&1 &
+  waiting=$!
+  eventually has_status third running && oci kill third KILL || { cat /run/third.log; return 1; }
+  wait $waiting; is $? 137 && gone third
+}
+
+test_restore_tells_why_it_can_not() {
+  out=$(oci restore --image-path /run/no-images -b /t/count nothing 2>&1); is $? 1 && has "$out" "no checkpoint of ours" && gone nothing
+}
+
 test_nothing_is_left() {
   for id in $(oci list -q); do oci delete -f "$id" || return 1; done
   is "$(find /sys/fs/cgroup -mindepth 1 -type d ! -name sampan)" "" && is "$(ls /run/oci | grep -v 'seccomp cache')" "" &&
@@ -196,6 +223,6 @@ if [ "$1" = second ]; then
 fi
 
 ip link set lo up
-for module in overlay inet_diag tcp_diag udp_diag unix_diag packet_diag netlink_diag raw_diag; do insmod /lib/modules/$module.ko 2> /dev/null; done
+for module in $(cat /lib/modules/order); do insmod /lib/modules/$module.ko 2> /dev/null; done
 for name in $(grep -o '^test_[a-z0-9_]*' /t/guest.sh | grep -v -e test_no_pivot -e test_nothing); do run_test "$name"; done
 run_test test_nothing_is_left
