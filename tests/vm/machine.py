@@ -17,8 +17,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
 BIN = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
 GUEST = HERE / "guest.sh"
-# In the order of what they want. From inet_diag on: what criu looks for.
-MODULES = ["overlay", "libcrc32c", "nfnetlink", "nf_tables", "veth", "tun", "inet_diag", "unix_diag", "tcp_diag", "udp_diag", "packet_diag", "netlink_diag", "raw_diag"]
+# In the order of what they want. All but the first are what criu looks for.
+MODULES = ["overlay", "libcrc32c", "nfnetlink", "nf_tables", "veth", "tun", "inet_diag", "unix_diag", "tcp_diag", "udp_diag",
+           "af_packet_diag", "netlink_diag", "raw_diag"]
 
 
 def find_kernel():
