@@ -166,10 +166,15 @@ void print_events(const runtime::State& state, int interval_ms) {
     if (poll(items.data(), items.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
       base::throw_errno("poll");
     }
-    print_ooms();
-    if (items[0].revents != 0) return;
-    if (now_ms() < next) continue;
-    print(stats_event(state));
+    try {
+      print_ooms();
+      if (items[0].revents != 0) return;
+      if (now_ms() < next) continue;
+      print(stats_event(state));
+    } catch (const base::Error& error) {
+      if (error.errno_value() == ENODEV) return;  // a group that is removed while it is read
+      throw;
+    }
     next = now_ms() + interval_ms;
   }
 }

@@ -163,9 +163,9 @@ def test_security_options(podman):
     assert int(inside("--privileged", command="grep CapEff /proc/self/status").split()[1], 16) > 1 << 21
     assert inside("--security-opt", "no-new-privileges", command="grep NoNewPrivs /proc/self/status").split()[1] == "1"
     assert inside(command="grep Seccomp: /proc/self/status").split()[1] == "2"
-    run(podman, "--rm", "--read-only", "--read-only-tmpfs=false", "box", "touch", "/x", code=1)
+    run(podman, "--rm", "--read-only", "box", "touch", "/x", code=1)
     assert inside("--umask", "0077", command="umask") == "0077"
-    assert inside("--tmpfs", "/t:size=1m,notmpcopyup", command="df -k /t | tail -1").split()[1] == "1024"
+    assert inside("--tmpfs", "/t:size=1m", command="df -k /t | tail -1").split()[1] == "1024"
     assert inside("--uidmap", "0:100000:5000", "--gidmap", "0:100000:5000", command="cat /proc/self/uid_map").split() == ["0", "100000", "5000"]
 
 

@@ -153,18 +153,18 @@ test_checkpoint_and_restore() {
   read_count() { cat /t/shared/count; }
   eventually test -s /t/shared/count
   usleep 1000000
-  oci checkpoint --empty-ns network --image-path /run/images --work-path /run/work count || { tail -n 20 /run/work/dump.log; return 1; }
+  oci checkpoint --image-path /run/images --work-path /run/work count || { tail -n 20 /run/work/dump.log; return 1; }
   is "$(oci list -q | grep -x count)" "" && gone count || return 1
   stopped_at=$(read_count)
   usleep 600000
   is "$(read_count)" "$stopped_at" || return 1
-  oci restore -d --empty-ns network --pid-file /run/restored.pid --image-path /run/images --work-path /run/work -b /t/count again \
+  oci restore -d --pid-file /run/restored.pid --image-path /run/images --work-path /run/work -b /t/count again \
     < /dev/null > /run/again.log 2>&1 || { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
   has_status again running && grep -q "^$(cat /run/restored.pid)\$" "$(path_of again)/cgroup.procs" || return 1
   counts_on() { [ "$(read_count)" -gt "$stopped_at" ]; }
   eventually counts_on && [ "$(read_count)" -lt $((stopped_at + 100)) ] || { echo "count is $(read_count)"; return 1; }
-  oci checkpoint --leave-running --empty-ns network --image-path /run/more again && has_status again running && oci delete -f again && gone again || return 1
-  oci restore --empty-ns network --image-path /run/more -b /t/count third < /dev/null > /run/third.log 2>&1 &
+  oci checkpoint --leave-running --image-path /run/more again && has_status again running && oci delete -f again && gone again || return 1
+  oci restore --image-path /run/more -b /t/count third < /dev/null > /run/third.log 2>&1 &
   waiting=$!
   eventually has_status third running && oci kill third KILL || { cat /run/third.log; return 1; }
   wait $waiting; is $? 137 && gone third

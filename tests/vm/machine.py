@@ -118,7 +118,7 @@ def bundles(spec):
         one["process"]["noNewPrivileges"] = False
 
     def checkpointable(one):
-        one["linux"]["namespaces"] = [each for each in one["linux"]["namespaces"] if each["type"] != "cgroup"]
+        one["linux"]["namespaces"] = [each for each in one["linux"]["namespaces"] if each["type"] not in ("cgroup", "network")]
         one["linux"]["resources"] = {}
 
     busy = "while :; do :; done"
@@ -154,7 +154,7 @@ def build(folder, modules):
     for root in ("", "t/rootfs/"):
         image.file(f"{root}bin/busybox", busybox)
         for applet in applets:
-            if applet != "busybox":
+            if applet not in ("busybox", "tar"):
                 image.link(f"{root}bin/{applet}", "busybox")
     for name in ("proc", "sys", "dev", "tmp", "etc"):
         image.directory(f"t/rootfs/{name}")
@@ -163,6 +163,7 @@ def build(folder, modules):
     criu = shutil.which("criu")
     if criu:
         image.program(criu, "/bin/criu")
+        image.program("/bin/tar", "/bin/tar")  # by which criu saves what is on a tmpfs
     for module in MODULES:
         for path in glob.glob(f"{modules}/kernel/**/{module}.ko", recursive=True):
             image.file(f"lib/modules/{module}.ko", path, 0o644)
