@@ -110,7 +110,8 @@ Design make_design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   } else {
     design.cgroups =
         plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
-    if (geteuid() != 0) design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
+    if (options.rootless.value_or(geteuid() != 0))
+      design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
   }
   design.filter = load_filter(spec, options.cache_dir);
   HostFacts host = detect_host(view.cgroups, spec, spec.process.value_or(oci::Process()));

@@ -26,8 +26,8 @@ inline constexpr char kSpecVersion[] = "1.2.0";
 
 // What the words before the command said.
 struct Globals {
-  fs::path root = "/run/sampan-oci";  // one directory below it for each container
-  fs::path log;                       // empty: stderr only
+  fs::path root;  // one directory below it for each container
+  fs::path log;   // empty: stderr only
   bool json_log = false;
   bool debug = false;
   bool systemd_cgroup = false;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -76,7 +77,15 @@ void add_globals(CLI::App& app, GlobalFlags& flags) {
   app.add_flag("-v,-V,--version", flags.version, "Print the version");
 }
 
+// A user without root has a directory that goes when it logs out, as for runc.
+fs::path default_root() {
+  const char* const own = std::getenv("XDG_RUNTIME_DIR");
+  if (geteuid() == 0 || own == nullptr || *own == '\0') return "/run/sampan-oci";
+  return fs::path(own) / "sampan-oci";
+}
+
 void check_globals(GlobalFlags& flags) {
+  if (flags.globals.root.empty()) flags.globals.root = default_root();
   Globals& globals = flags.globals;
   if (!flags.cgroup_manager.empty()) globals.systemd_cgroup = flags.cgroup_manager == "systemd";
   if (flags.rootless != "auto")
