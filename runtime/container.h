@@ -53,6 +53,9 @@ struct CreateOptions {
   // The cgroups are a transient unit of the systemd on this bus (as in DBUS_SYSTEM_BUS_ADDRESS;
   // "": the system's), named by a cgroupsPath of the form "slice:prefix:name".
   std::optional<std::string> systemd_bus;
+  // Whether cgroups that this user may not make or change are left out; none: where we are not
+  // root.
+  std::optional<bool> rootless;
   int preserve_fds = 0;  // descriptors 3 .. 2+n are passed on
   int console_socket =
       -1;  // a connected socket that gets the pty's master (sampan-oci); else Created::console

@@ -104,6 +104,7 @@ Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
       .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
       .cgroup_parent = "/sampan",
       .systemd_bus = globals.systemd_cgroup ? std::optional(system_bus_address()) : std::nullopt,
+      .rootless = globals.rootless,
       .preserve_fds = flags.preserve_fds,
       .console_socket = request.console.get(),
       .cache_dir = seccomp_cache_of(globals),
