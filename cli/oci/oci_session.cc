@@ -133,7 +133,7 @@ int Session::wait(pid_t pid, int pidfd, base::UniqueFd console, const NotifySock
     if (items[2].revents != 0 && !copy_some(output, STDOUT_FILENO)) output = -1;
     if (items[3].revents != 0 && !copy_some(input, console.get())) input = -1;
     // The manager watches us, not the container's process, which is our child: no MAINPID.
-    if (items[4].revents != 0 && notify->forward(0)) notify = nullptr;
+    if (notify != nullptr && items[4].revents != 0 && notify->forward(0)) notify = nullptr;
     if (items[0].revents != 0) break;
   }
   if (output >= 0) drain(output);
