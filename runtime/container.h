@@ -64,8 +64,6 @@ struct CreateOptions {
   // Called in the parent while the child waits for its network: lends a descriptor of the new
   // network namespace. May throw. Not called where the spec has no new network namespace.
   std::function<void(pid_t pid, int netns_fd)> configure_network;
-  // Whether cgroups that may not be made are left out; none: where we are not root.
-  std::optional<bool> rootless;
   bool new_keyring = true;  // a session keyring "_ses.<id>"; else the caller's is inherited
   // The root is moved over the host's instead of taking its place: for a host's root that is a
   // ramfs, which pivot_root(2) refuses. The host's other mounts are detached then.

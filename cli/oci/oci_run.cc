@@ -108,7 +108,6 @@ Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
       .preserve_fds = flags.preserve_fds,
       .console_socket = request.console.get(),
       .cache_dir = seccomp_cache_of(globals),
-      .rootless = globals.rootless,
       .new_keyring = !flags.no_new_keyring,
       .no_pivot = flags.no_pivot};
   if (!leaves && request.spec.process && !request.spec.process->console_size) {
