@@ -100,8 +100,11 @@ void read_field(BusReader& reader, BusMessage& message) {
     throw Error(ErrorKind::kCorrupt, "D-Bus: a header field of type " + type);
   }
   if (code == kReplySerial) message.reply_to = number;
-  if (code == kMember) message.member = std::move(text);
-  if (code == kErrorName) message.error_name = std::move(text);
+  if (code == kMember) {
+    message.member = std::move(text);
+  } else if (code == kErrorName) {
+    message.error_name = std::move(text);
+  }
 }
 
 // "unix:path=/run/x,guid=…;unix:abstract=…": the first of a kind that we speak. See "Server

@@ -186,7 +186,7 @@ std::string parse_number_mask(const std::string& text, const std::string& field)
     if (at != end && *at == '-') last = parse_number(++at, end, field);
     if (last < first) throw_field(field, "\"" + text + "\" counts backwards");
     // Whole words of the kernel.
-    mask.resize(std::max<std::size_t>(mask.size(), (last / 64 + 1) * 8), '\0');
+    mask.resize(std::max<std::size_t>(mask.size(), std::size_t{last / 64 + 1} * 8), '\0');
     for (std::uint32_t number = first; number <= last; ++number) {
       mask[number / 8] =
           static_cast<char>(static_cast<unsigned char>(mask[number / 8]) | 1U << (number % 8));
