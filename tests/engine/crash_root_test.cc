@@ -107,9 +107,12 @@ TEST_F(EngineTest, ARebootLeavesRowsOnly) {
   kill(row.monitor.pid, SIGKILL);
   waitpid(row.monitor.pid, nullptr, 0);
   kill(row.init.pid, SIGKILL);
-  // What a boot takes: every process, the state directory, the identity of the boot.
+  // What a boot takes: every process, the groups, the state directory, the identity of the boot.
   const engine::RunDirectory directory(config_.state, id);
   eventually([&] { return !base::find_process(row.init.pid).has_value(); });
+  for (const fs::directory_entry& entry : fs::directory_iterator("/sys/fs/cgroup")) {
+    rmdir((entry.path().string() + cgroup_ + "/" + id).c_str());
+  }
   base::remove_tree(config_.state);
   engine().store().modify_container(
       id, [](storage::ContainerRow& changed) { changed.boot_id = "of another boot"; });

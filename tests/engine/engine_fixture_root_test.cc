@@ -88,6 +88,14 @@ void EngineTest::SetUpTestSuite() {
   bring_loopback_up();
 }
 
+namespace {
+
+bool remove_group(const std::string& path) {
+  return rmdir(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
+}
+
+}  // namespace
+
 EngineTest::EngineTest() : cgroup_("/sampan-dev-engine-" + base::random_hex(6)) {
   config_.root = root_ / "root";
   config_.state = state_ / "state";
@@ -116,10 +124,14 @@ EngineTest::~EngineTest() {
   }
   eventually([&] { return monitor_count() == 0; });
   if (auto bridge = engine::find_bridge(engine_->store())) network::remove_bridge(*bridge);
-  for (const fs::directory_entry& entry : fs::directory_iterator("/sys/fs/cgroup")) {
-    rmdir((entry.path().string() + cgroup_).c_str());
-  }
-  rmdir(("/sys/fs/cgroup" + cgroup_).c_str());
+  // Whoever cleans up after a container may be a moment behind its monitor.
+  EXPECT_TRUE(eventually([&] {
+    bool gone = remove_group("/sys/fs/cgroup" + cgroup_);
+    for (const fs::directory_entry& entry : fs::directory_iterator("/sys/fs/cgroup")) {
+      gone = remove_group(entry.path().string() + cgroup_) && gone;
+    }
+    return gone;
+  }));
 }
 
 void EngineTest::add_image(const std::string& name, const std::vector<Files>& layers,
