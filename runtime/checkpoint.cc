@@ -17,7 +17,6 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/time.h"
 #include "base/trace.h"
 #include "oci/json.h"
 #include "runtime/cgroup.h"
@@ -299,24 +298,6 @@ class InsideCgroups {
   CgroupHost host_;
 };
 
-Record record_of(const oci::RuntimeSpec& spec, const CreateOptions& options,
-                 const CgroupPlan& cgroups) {
-  Record record;
-  record.state = {.id = options.id,
-                  .status = Status::kCreating,
-                  .bundle = options.bundle,
-                  .created = base::format_rfc3339(base::now()),
-                  .cgroup_paths = cgroups.directories,
-                  .annotations = spec.annotations,
-                  .oci_version = spec.oci_version};
-  record.has_user_namespace = has_namespace(spec, oci::NamespaceType::kUser);
-  record.has_time_namespace = has_namespace(spec, oci::NamespaceType::kTime);
-  record.has_keyring = options.new_keyring;
-  record.program = spec.process ? spec.process->args.front() : std::string();
-  record.hooks = spec.hooks;
-  return record;
-}
-
 // criu and all that it brings back, inside the groups. Gives the first process's id.
 pid_t run_restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
                   const CriuOptions& criu, const Outside& outside, const Cgroups& groups) {
@@ -378,7 +359,7 @@ Created restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
       spec.linux_.cgroups_path.empty() ? parent + "/" + options.id : spec.linux_.cgroups_path;
   const CgroupPlan plan = plan_cgroups(path, spec.linux_.resources, detect_cgroups());
   base::make_dirs(options.state_dir, 0711);
-  Record record = record_of(spec, options, plan);
+  Record record = first_record(spec, options, plan);
   create_record(options.state_dir, record);
   base::Cleanup discard([&] {
     try {

@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
-#include "base/time.h"
 #include "base/trace.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
@@ -129,25 +128,6 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   } catch (const Error& error) {
     throw Error(error.kind(), base::printable(error.what(), kLongestReason), error.errno_value());
   }
-}
-
-Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
-                    const CgroupPlan& cgroups) {
-  Record record;
-  record.state = {.id = options.id,
-                  .status = Status::kCreating,
-                  .bundle = options.bundle,
-                  .created = base::format_rfc3339(base::now()),
-                  .cgroup_paths = cgroups.directories,
-                  .annotations = spec.annotations,
-                  .oci_version = spec.oci_version};
-  record.has_user_namespace = has_namespace(spec, oci::NamespaceType::kUser);
-  record.has_time_namespace = has_namespace(spec, oci::NamespaceType::kTime);
-  record.has_keyring = options.new_keyring;
-  record.systemd_bus = options.systemd_bus.value_or("");
-  record.program = spec.process->args.front();
-  record.hooks = spec.hooks;
-  return record;
 }
 
 // Opened for both directions: so neither end waits for the other to come, and a byte that `start`

@@ -12,8 +12,10 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/time.h"
 #include "oci/json.h"
 #include "runtime/cgroup.h"
+#include "runtime/plan.h"
 
 namespace runtime {
 namespace {
@@ -114,6 +116,25 @@ Record parse_record(const std::string& text) {
 bool is_there(const fs::path& path) { return access(path.c_str(), F_OK) == 0; }
 
 }  // namespace
+
+Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
+                    const CgroupPlan& cgroups) {
+  Record record;
+  record.state = {.id = options.id,
+                  .status = Status::kCreating,
+                  .bundle = options.bundle,
+                  .created = base::format_rfc3339(base::now()),
+                  .cgroup_paths = cgroups.directories,
+                  .annotations = spec.annotations,
+                  .oci_version = spec.oci_version};
+  record.has_user_namespace = has_namespace(spec, oci::NamespaceType::kUser);
+  record.has_time_namespace = has_namespace(spec, oci::NamespaceType::kTime);
+  record.has_keyring = options.new_keyring;
+  record.systemd_bus = options.systemd_bus.value_or("");
+  record.program = spec.process ? spec.process->args.front() : std::string();
+  record.hooks = spec.hooks;
+  return record;
+}
 
 void create_record(const fs::path& state_dir, const Record& record) {
   const fs::path staging = state_dir / ("state.tmp-" + base::random_hex(8));

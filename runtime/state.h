@@ -9,6 +9,8 @@
 
 namespace runtime {
 
+struct CgroupPlan;
+
 // State and what only this room needs of it. `state.status` is kCreating until create() is done,
 // then kCreated; what it is now follows from the process and from the file kStartedFile.
 struct Record {
@@ -25,6 +27,11 @@ inline constexpr char kStateFile[] = "state.json";
 inline constexpr char kStartedFile[] = "started";  // there from just before the program runs
 inline constexpr char kGateFifo[] = "exec.fifo";   // becomes kStartedFile when start claims it
 inline constexpr char kReportFifo[] = "report.fifo";
+
+// Pure but for the clock: what is known before anything is made. Without a process in the spec (a
+// restore) `program` is empty.
+Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
+                    const CgroupPlan& cgroups);
 
 // The first record of a container: throws kConflict where there is one already.
 void create_record(const fs::path& state_dir, const Record& record);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/descriptor_passing.h"
 #include "base/files.h"
 
 namespace cli_oci {
@@ -71,20 +72,7 @@ void wait_for_barrier(int socket) {
   base::check(pipe2(ends.data(), O_CLOEXEC), "pipe");
   const UniqueFd ours(ends[0]);
   UniqueFd theirs(ends[1]);
-  char word[] = "BARRIER=1";
-  iovec part = {.iov_base = word, .iov_len = sizeof word - 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &ends[1], sizeof ends[1]);
-  if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return;
+  if (base::send_with_descriptor(socket, "BARRIER=1", theirs.get()) < 0) return;
   theirs.reset();
   pollfd item = {.fd = ours.get(), .events = POLLIN, .revents = 0};
   poll(&item, 1, kBarrierMilliseconds);
