@@ -179,8 +179,8 @@ int dispatch(const Words& words) {
       print_error("debug: " + std::string(event.room) + ": " + std::string(event.text));
     });
   }
-  flags.globals.config.pull_helper =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sampan-pull";
+  flags.globals.config.image_helper =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sampan-image";
   const auto [command, used] = find_command(flags.rest);
   if (command == nullptr) throw_unknown_command(flags.rest);
   flags.rest.erase(flags.rest.begin(), flags.rest.begin() + static_cast<std::ptrdiff_t>(used));

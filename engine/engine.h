@@ -24,8 +24,8 @@ struct Config {
   std::string cgroup_parent = "/sampan";
   std::string bridge_subnet;  // empty: chosen on first use
   std::vector<std::string> insecure_registries;
-  fs::path pull_helper;  // empty: sampan-pull, beside our own binary
-  fs::path init_helper;  // empty: sampan-init, beside our own binary
+  fs::path image_helper;  // empty: sampan-image, beside our own binary
+  fs::path init_helper;   // empty: sampan-init, beside our own binary
 };
 
 // What `ps` and `inspect` show, with the row's status corrected by what really runs.

@@ -20,7 +20,7 @@ std::vector<std::string> warn_of_security(const std::vector<std::string>& securi
 // The host's resolv.conf; systemd-resolved's own list where the file only names its stub.
 std::string read_host_resolv_conf();
 
-// A program that is installed beside ours: sampan-pull, sampan-init.
+// A program that is installed beside ours: sampan-image, sampan-init.
 fs::path program_beside_us(const char* name);
 
 }  // namespace engine

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/pull/puller.h"
+#include "engine/image/puller.h"
 #include "tests/registry/fake_registry.h"
 #include "tests/storage/unpack_support.h"
 

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/pull/puller.h"
+#include "engine/image/puller.h"
 #include "tests/engine/pull_support.h"
 
 namespace engine_test {

@@ -24,10 +24,10 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"network", {"network", "oci", "base"}},
     {"runtime", {"runtime", "oci", "base"}},
     {"engine", {"engine", "storage", "network", "runtime", "oci", "base"}},
-    {"engine/pull", {"engine/pull", "registry", "storage", "storage/unpack", "oci", "base"}},
+    {"engine/image", {"engine/image", "registry", "storage", "storage/unpack", "oci", "base"}},
     {"cli", {"cli", "engine", "storage", "network", "runtime", "oci", "base"}},
     {"cli/oci", {"cli/oci", "runtime", "oci", "base"}},
-    {"cli/pull", {"cli/pull", "engine/pull", "registry", "storage", "oci", "base"}},
+    {"cli/image", {"cli/image", "engine/image", "registry", "storage", "oci", "base"}},
 };
 
 // Libraries that may be named only where they are wrapped.
@@ -42,8 +42,8 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"libnftnl/", {"network"}},
     {"seccomp.h", {"runtime"}},
     {"rapidjson/", {"oci"}},
-    {"CLI/", {"cli", "cli/oci", "cli/pull"}},
-    {"iostream", {"cli", "cli/oci", "cli/pull"}},
+    {"CLI/", {"cli", "cli/oci", "cli/image"}},
+    {"iostream", {"cli", "cli/oci", "cli/image"}},
 };
 
 void check_file(const fs::path& root, const fs::path& file) {

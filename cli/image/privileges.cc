@@ -1,4 +1,4 @@
-#include "cli/pull/privileges.h"
+#include "cli/image/privileges.h"
 
 #include <array>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "engine/pull/layer_fetch.h"
+#include "engine/image/layer_fetch.h"
 
 #include <chrono>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "engine/pull_events.h"
+#include "engine/helper_events.h"
 
 #include <array>
 #include <utility>
@@ -45,15 +45,12 @@ bool flag_of(const Json& json, const char* key) {
 
 }  // namespace
 
-void PullEvents::take(std::string_view line) {
+void HelperEvents::take(std::string_view line) {
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return;
   const std::string event = text_of(json, "event");
   if (event == "result") {
-    result_ = PullSummary{.image_id = text_of(json, "image"),
-                          .digest = text_of(json, "digest"),
-                          .warning = text_of(json, "warning"),
-                          .changed = flag_of(json, "changed")};
+    result_ = line;
   } else if (event == "error") {
     error_.emplace(kind_of(text_of(json, "kind")), text_of(json, "message"));
   } else if (on_progress_) {
@@ -65,11 +62,18 @@ void PullEvents::take(std::string_view line) {
   }
 }
 
-PullSummary PullEvents::finish(int exit_code) const {
+Json HelperEvents::finish(int exit_code) const {
   if (error_) throw base::Error(*error_);
-  if (result_ && exit_code == 0) return *result_;
-  throw base::Error(base::ErrorKind::kSystem, "sampan-pull ended without a result (exit code " +
+  if (!result_.empty() && exit_code == 0) return Json::parse(result_);
+  throw base::Error(base::ErrorKind::kSystem, "sampan-image ended without a result (exit code " +
                                                   std::to_string(exit_code) + ")");
+}
+
+PullSummary to_pull_summary(const Json& result) {
+  return {.image_id = text_of(result, "image"),
+          .digest = text_of(result, "digest"),
+          .warning = text_of(result, "warning"),
+          .changed = flag_of(result, "changed")};
 }
 
 }  // namespace engine

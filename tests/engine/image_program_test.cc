@@ -1,4 +1,4 @@
-// The program sampan-pull: its events, and what is left when it is killed.
+// The program sampan-image: its events, and what is left when it is killed.
 #include <chrono>
 #include <csignal>
 #include <poll.h>
@@ -19,7 +19,7 @@ using testing::HasSubstr;
 
 class PullProgram : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_TRUE(fs::exists(kProgram)) << "build sampan-pull first"; }
+  void SetUp() override { ASSERT_TRUE(fs::exists(kProgram)) << "build sampan-image first"; }
 
   // Its events come out of the descriptor.
   pid_t start(std::vector<std::string> arguments, base::UniqueFd& events) {
@@ -29,7 +29,7 @@ class PullProgram : public testing::Test {
     events.reset(pipe_fds[0]);
     base::SpawnOptions options;
     options.program = kProgram;
-    options.arguments = {"sampan-pull", "--root", root()};
+    options.arguments = {"sampan-image", "pull", "--root", root()};
     options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
     options.descriptors = {{-1, 0}, {2, 1}, {2, 2}, {write_end.get(), 3}};
     return base::spawn(options);
@@ -56,7 +56,7 @@ class PullProgram : public testing::Test {
   std::string name() const { return fake_.host() + "/a"; }
   std::string root() const { return (root_.path() / "store").string(); }
 
-  static constexpr const char* kProgram = SAMPAN_BIN_DIR "/sampan-pull";
+  static constexpr const char* kProgram = SAMPAN_BIN_DIR "/sampan-image";
   FakeRegistry& fake_ = FakeRegistry::shared();
   TempDir root_;
 };

@@ -1,4 +1,4 @@
-#include "cli/pull/event_writer.h"
+#include "cli/image/event_writer.h"
 
 #include <unistd.h>
 

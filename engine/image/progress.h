@@ -7,7 +7,7 @@
 #include <mutex>
 #include <string>
 
-#include "engine/pull/puller.h"
+#include "engine/image/puller.h"
 #include "oci/manifest.h"
 
 namespace engine {

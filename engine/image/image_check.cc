@@ -1,4 +1,4 @@
-#include "engine/pull/image_check.h"
+#include "engine/image/image_check.h"
 
 #include <cassert>
 #include <string>

@@ -1,13 +1,14 @@
-#include "engine/pull_events.h"
+#include "engine/helper_events.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace engine {
 namespace {
 
-TEST(PullEvents, ProgressAndResultAreDecoded) {
+TEST(HelperEvents, ProgressAndResultAreDecoded) {
   std::vector<PullProgress> seen;
-  PullEvents events([&](const PullProgress& progress) { seen.push_back(progress); });
+  HelperEvents events([&](const PullProgress& progress) { seen.push_back(progress); });
   events.take(R"({"event":"downloading","layer":"abc","current":5,"total":10,"text":"t"})");
   events.take("not json");
   events.take(R"({"event":"done","layer":7,"current":-1})");
@@ -17,13 +18,13 @@ TEST(PullEvents, ProgressAndResultAreDecoded) {
   EXPECT_EQ(seen[0].layer, "abc");
   EXPECT_EQ(seen[0].current, 5U);
   EXPECT_EQ(seen[1].current, 0U);
-  const PullSummary summary = events.finish(0);
+  const PullSummary summary = to_pull_summary(events.finish(0));
   EXPECT_EQ(summary.image_id, "sha256:1");
   EXPECT_TRUE(summary.changed);
 }
 
-TEST(PullEvents, ErrorsKeepTheirKind) {
-  PullEvents events({});
+TEST(HelperEvents, ErrorsKeepTheirKind) {
+  HelperEvents events({});
   events.take(R"({"event":"error","kind":"unauthorized","message":"HTTP 401"})");
   try {
     events.finish(1);
@@ -34,10 +35,10 @@ TEST(PullEvents, ErrorsKeepTheirKind) {
   }
 }
 
-TEST(PullEvents, AHelperThatDiedIsAnError) {
-  PullEvents silent({});
+TEST(HelperEvents, AHelperThatDiedIsAnError) {
+  HelperEvents silent({});
   EXPECT_THROW(silent.finish(0), base::Error);
-  PullEvents killed({});
+  HelperEvents killed({});
   killed.take(R"({"event":"result","image":"x"})");
   EXPECT_THROW(killed.finish(137), base::Error);
 }

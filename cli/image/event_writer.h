@@ -7,11 +7,11 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "base/unique_fd.h"
-#include "engine/pull/puller.h"
+#include "engine/image/puller.h"
 
 namespace cli {
 
-// The protocol is in engine/pull/README.md. Thread-safe. Once nobody reads the process ends at
+// The protocol is in engine/image/README.md. Thread-safe. Once nobody reads the process ends at
 // once: what it leaves is what a kill leaves, and the next sweep's.
 class EventWriter {
  public:

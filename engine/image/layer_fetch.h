@@ -4,8 +4,8 @@
 
 #include <functional>
 
-#include "engine/pull/progress.h"
-#include "engine/pull/shared_store.h"
+#include "engine/image/progress.h"
+#include "engine/image/shared_store.h"
 #include "oci/digest.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"

@@ -1,4 +1,4 @@
-#include "engine/pull/progress.h"
+#include "engine/image/progress.h"
 
 namespace engine {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/pull/puller.h"
+#include "engine/image/puller.h"
 
 #include <algorithm>
 #include <atomic>
@@ -15,11 +15,11 @@
 
 #include "base/error.h"
 #include "base/time.h"
-#include "engine/pull/image_check.h"
-#include "engine/pull/layer_fetch.h"
-#include "engine/pull/layer_stack.h"
-#include "engine/pull/progress.h"
-#include "engine/pull/shared_store.h"
+#include "engine/image/image_check.h"
+#include "engine/image/layer_fetch.h"
+#include "engine/image/layer_stack.h"
+#include "engine/image/progress.h"
+#include "engine/image/shared_store.h"
 
 namespace engine {
 namespace {

@@ -1,27 +1,16 @@
-// sampan-pull: the half of sampan that talks to registries and parses what they send; started by
-// the engine, in a process of its own.
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <fcntl.h>
-#include <new>
+// sampan-image pull: a reference becomes layers and an image's row.
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
-#include "base/error.h"
 #include "base/trace.h"
-#include "cli/pull/event_writer.h"
-#include "cli/pull/privileges.h"
-#include "cli/pull/reader_watch.h"
-#include "engine/pull/puller.h"
+#include "cli/image/image_commands.h"
+#include "engine/image/puller.h"
 #include "storage/store.h"
 
+namespace cli {
 namespace {
-
-constexpr int kEventFd = 3;
 
 struct Arguments {
   std::string root, platform, reference;
@@ -42,7 +31,7 @@ void define_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("REFERENCE", arguments.reference)->required();
 }
 
-engine::PullResult pull(const Arguments& arguments, cli::EventWriter& events) {
+engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
   const auto reference = oci::Reference::parse(arguments.reference);
   engine::PullOptions options;
   options.platform = oci::Platform::of_host();
@@ -61,43 +50,18 @@ engine::PullResult pull(const Arguments& arguments, cli::EventWriter& events) {
   return result;
 }
 
-int run(const Arguments& arguments, cli::EventWriter& events) {
-  try {
-    cli::raise_file_limit();
-    cli::drop_privileges();
-    events.send(pull(arguments, events));
-    return 0;
-  } catch (const base::Error& error) {
-    events.send(error);
-  } catch (const std::exception& error) {
-    events.send(base::Error(base::ErrorKind::kSystem, error.what()));
-  }
-  return 1;
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  // Before anything else is opened and could be taken for it.
-  const bool has_event_fd = fcntl(kEventFd, F_SETFD, FD_CLOEXEC) == 0;
-  const int event_fd = has_event_fd ? kEventFd : STDOUT_FILENO;
-  // A registry that hangs up must not end us; a reader that does is noticed by ReaderWatch.
-  std::signal(SIGPIPE, SIG_IGN);
-
-  CLI::App app("Pull an image into a store of sampan", "sampan-pull");
+int run_pull_command(int argc, char** argv, EventWriter& events) {
+  CLI::App app("Pull an image into a store of sampan", "sampan-image pull");
   Arguments arguments;
   define_arguments(app, arguments);
   CLI11_PARSE(app, argc, argv);
-
-  cli::EventWriter events(event_fd);
   if (arguments.trace) {
     base::set_trace_sink([&events](const base::TraceEvent& event) { events.send(event); });
   }
-  int status = 1;
-  {
-    const cli::ReaderWatch watch(event_fd);
-    status = run(arguments, events);
-  }
-  std::fflush(stdout);
-  _exit(status);  // nothing is left to be undone, and the libraries' own undoing takes time
+  events.send(pull(arguments, events));
+  return 0;
 }
+
+}  // namespace cli

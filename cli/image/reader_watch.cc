@@ -1,4 +1,4 @@
-#include "cli/pull/reader_watch.h"
+#include "cli/image/reader_watch.h"
 
 #include <array>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "engine/pull/layer_stack.h"
+#include "engine/image/layer_stack.h"
 
 #include <algorithm>
 #include <filesystem>

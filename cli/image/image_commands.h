@@ -1,0 +1,14 @@
+// The commands of sampan-image, one function and one file each.
+#pragma once
+
+#include "cli/image/event_writer.h"
+
+namespace cli {
+
+// `argv[0]` is the command's name. Sends the result; an error is thrown. Wrong arguments: prints
+// why and gives an exit code other than 0 and 1.
+using ImageCommand = int (*)(int argc, char** argv, EventWriter& events);
+
+int run_pull_command(int argc, char** argv, EventWriter& events);
+
+}  // namespace cli
