@@ -4,10 +4,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <cerrno>
-#include <clocale>
 #include <cstdio>
 #include <limits>
-#include <locale.h>
 #include <new>
 #include <sys/stat.h>
 #include <utility>
@@ -15,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "storage/unpack/utf8_scope.h"
 
 namespace storage {
 namespace {
@@ -24,25 +23,6 @@ namespace {
 constexpr std::size_t kMaxHeaderBytes = 2U << 20U;
 constexpr std::size_t kMaxXattrBytes = 64U << 10U;
 constexpr std::uint64_t kMaxDeviceMajor = 0xfff, kMaxDeviceMinor = 0xfffff;  // the kernel's dev_t
-
-// libarchive converts names by the thread's locale. Ours is UTF-8 whatever the user's is, for this
-// thread and this scope only. Where a system lacks it names still come out right, with warnings.
-class Utf8Scope {
- public:
-  Utf8Scope() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_ != nullptr) previous_ = uselocale(locale_);
-  }
-  Utf8Scope(const Utf8Scope&) = delete;
-  Utf8Scope& operator=(const Utf8Scope&) = delete;
-  ~Utf8Scope() {
-    if (locale_ == nullptr) return;
-    uselocale(previous_);
-    freelocale(locale_);
-  }
-
- private:
-  locale_t locale_, previous_ = nullptr;
-};
 
 [[noreturn]] void throw_invalid(const std::string& path, const std::string& text) {
   throw base::Error(base::ErrorKind::kInvalid, base::printable(path) + ": " + text);
