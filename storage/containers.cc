@@ -219,6 +219,7 @@ void Store::remove_container(std::string_view id) {
     database_->prepare("DELETE FROM containers WHERE id=?").bind(id).run();
     database_->prepare("DELETE FROM options WHERE id=?").bind(id).run();
     log_container(*database_, "destroy", *row);
+    touch_image(*database_, row->image.hex());
     if (was_last_of_hidden(*database_, row->image)) {
       own = try_own_layers(root_);
       layers = forget_image(*database_, row->image.hex(), own ? OwnLayers::kYes : OwnLayers::kNo);

@@ -114,6 +114,12 @@ ImageRow Store::load_image(const oci::ImageId& id) {
   return read_image(query);
 }
 
+base::Nanoseconds Store::image_used(const oci::ImageId& image) {
+  Statement query = database_->prepare("SELECT used FROM image_use WHERE image=?");
+  query.bind(image.hex());
+  return query.step() ? query.integer(0) : 0;
+}
+
 std::vector<ImageRow> Store::list_images() {
   Statement query = database_->prepare(kSelectVisible);
   std::vector<ImageRow> rows;

@@ -1,7 +1,10 @@
 #include "storage/layer_use.h"
 
+#include <cstdio>
 #include <sys/stat.h>
 
+#include "base/files.h"
+#include "base/time.h"
 #include "storage/database.h"
 #include "storage/locks.h"
 
@@ -51,6 +54,7 @@ std::vector<LayerKey> forget_image(Database& database, std::string_view id, OwnL
   }
   database.prepare("DELETE FROM names WHERE image=?").bind(id).run();
   database.prepare("DELETE FROM images WHERE id=?").bind(id).run();
+  database.prepare("DELETE FROM image_use WHERE image=?").bind(id).run();
   const std::set<LayerKey> still_used = layers_in_use(database);
   std::vector<LayerKey> unused;
   std::set<LayerKey> seen;
@@ -66,7 +70,29 @@ std::vector<LayerKey> forget_image(Database& database, std::string_view id, OwnL
   return unused;
 }
 
+void touch_image(Database& database, std::string_view id) {
+  database
+      .prepare(
+          "INSERT INTO image_use SELECT id,?2 FROM images WHERE id=?1 ON CONFLICT(image)DO UPDATE "
+          "SET used=excluded.used")
+      .bind_all(id, base::now())
+      .run();
+}
+
+// A file that went although the transaction is rolled back is no loss: blobs are a cache, and who
+// reads one expects that its file may be missing.
 void forget_layer(Database& database, const LayerKey& key) {
+  const fs::path root = database.file().parent_path();
+  {
+    Statement query = database.prepare(
+        "SELECT digest FROM blobs WHERE kept AND diff_id=(SELECT diff_id FROM layers WHERE key=?1)"
+        "AND NOT EXISTS(SELECT 1 FROM layers o WHERE o.diff_id=blobs.diff_id AND o.key<>?1)");
+    query.bind(key);
+    while (query.step()) {
+      const fs::path file = root / "blobs" / "sha256" / query.text(0);
+      static_cast<void>(rename(file.c_str(), (root / "trash" / base::random_hex(8)).c_str()));
+    }
+  }
   database
       .prepare(
           "DELETE FROM blobs WHERE diff_id=(SELECT diff_id FROM layers WHERE key=?1)AND NOT EXISTS"

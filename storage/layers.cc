@@ -40,7 +40,7 @@ bool Store::has_layer(const LayerKey& key) {
 }
 
 void Store::publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::path& staged,
-                          std::uint64_t size, std::string_view record) {
+                          std::uint64_t size, std::string_view record, const fs::path& beside) {
   check_key(key);
   const std::string boot = base::boot_id();
   const fs::path folder = root_ / "layers" / key;
@@ -49,10 +49,15 @@ void Store::publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::
   Transaction transaction(*database_);
   if (has_layer(key)) {
     move_to_trash(staged);
+    if (!beside.empty()) move_to_trash(beside);
     return;
   }
   move_to_trash(folder);
-  base::check(mkdir(folder.c_str(), 0700), folder.string());
+  if (beside.empty()) {
+    base::check(mkdir(folder.c_str(), 0700), folder.string());
+  } else {
+    rename_to(beside, folder);
+  }
   rename_to(staged, folder / "diff");
   database_->prepare("INSERT OR REPLACE INTO layers VALUES(?,?,?,?,?,?)")
       .bind_all(key, id.hex(), size, base::now(), boot, record)
@@ -74,21 +79,6 @@ std::uint64_t Store::layer_size(const LayerKey& key) {
   Statement query = database_->prepare("SELECT size FROM layers WHERE key=?");
   query.bind(key);
   return query.step() ? static_cast<std::uint64_t>(query.integer(0)) : 0;
-}
-
-void Store::remember_blob(const oci::Digest& blob, const oci::DiffId& layer) {
-  Transaction transaction(*database_);
-  database_->prepare("INSERT OR REPLACE INTO blobs VALUES(?,?)")
-      .bind_all(blob.hex(), layer.hex())
-      .run();
-  transaction.commit();
-}
-
-std::optional<oci::DiffId> Store::find_layer_of_blob(const oci::Digest& blob) {
-  Statement query = database_->prepare("SELECT diff_id FROM blobs WHERE digest=?");
-  query.bind(blob.hex());
-  if (!query.step()) return std::nullopt;
-  return oci::DiffId::from_hex(query.text(0));
 }
 
 base::UniqueFd Store::hold_layers() {

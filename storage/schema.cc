@@ -35,12 +35,23 @@ CREATE TABLE volumes(name PRIMARY KEY,anonymous,labels,created)WITHOUT ROWID;
 CREATE TABLE events(id INTEGER PRIMARY KEY,time,type,action,actor,attributes);
 )sql";
 
+// Blobs as files: what they take, where they came from, how they can be made again. When an image
+// was used last stands apart from its row, which is long and would be written anew at each start.
+constexpr char kCache[] = R"sql(
+ALTER TABLE blobs ADD COLUMN size DEFAULT 0;
+ALTER TABLE blobs ADD COLUMN kept DEFAULT 0;
+ALTER TABLE blobs ADD COLUMN used DEFAULT 0;
+ALTER TABLE blobs ADD COLUMN origin DEFAULT '';
+ALTER TABLE blobs ADD COLUMN recipe DEFAULT '';
+CREATE TABLE image_use(image PRIMARY KEY,used)WITHOUT ROWID;
+)sql";
+
 // On a full disk images and containers can still be removed: the log, which takes a checkpoint at
 // a quarter of this, never asks for a new block. Not every file system can; then it is only a wish.
 constexpr std::int64_t kReservedLog = 1 << 20;
 
 // kMigrations[n] makes version n + 1 out of version n.
-constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables};
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables, kCache};
 
 std::int64_t version_of(Database& database) {
   Statement query = database.prepare("PRAGMA user_version");

@@ -50,6 +50,7 @@ Store::~Store() = default;
 
 const fs::path& Store::root() const { return root_; }
 fs::path Store::layer_dir(const LayerKey& key) const { return root_ / "layers" / key / "diff"; }
+fs::path Store::layer_extras(const LayerKey& key) const { return root_ / "layers" / key; }
 fs::path Store::container_dir(std::string_view id) const { return root_ / "containers" / id; }
 fs::path Store::volume_dir(std::string_view name) const {
   return root_ / "volumes" / name / "_data";

@@ -38,6 +38,18 @@ struct ImageRow {
   base::Nanoseconds pulled = 0;
 };
 
+// A compressed layer as a registry served it.
+struct BlobRow {
+  oci::Digest digest;
+  oci::DiffId layer;
+  std::uint64_t size = 0;      // of the blob; 0: not known
+  bool kept = false;           // the file at blob_path() is there
+  base::Nanoseconds used = 0;  // when it was served or read last
+  std::string origin;          // full repository that has it: "docker.io/library/alpine"
+  std::string recipe;  // how the layer's tar becomes it again (storage/pack/blob_rebuild.h); empty:
+                       // not known
+};
+
 struct ImageName {
   std::string repository;             // full: "docker.io/library/alpine"
   std::string tag;                    // empty: only a digest names it
@@ -156,14 +168,32 @@ class Store {
   // layer that somebody else put there first wins and `staged` is dropped. Nothing is synced yet:
   // add_image() does that once for all layers of its image; until then the layer counts only in
   // this boot. `record`: what is to be known about the layer wherever it is used (bytes of
-  // LayerRecord, storage/unpack/layer_record.h); kept as given.
+  // LayerRecord, storage/unpack/layer_record.h); kept as given. `beside`: another directory of
+  // make_staging(), with what LayerUnpacker put there to write the identical tar again; it becomes
+  // layer_extras() of the layer.
   void publish_layer(const LayerKey& key, const oci::DiffId& id, const fs::path& staged,
-                     std::uint64_t size, std::string_view record = {});
+                     std::uint64_t size, std::string_view record = {}, const fs::path& beside = {});
+  fs::path layer_extras(const LayerKey& key) const;  // <root>/layers/<key>, above layer_dir()
   std::string load_layer_record(const LayerKey& key);
   std::uint64_t layer_size(const LayerKey& key);  // as published; 0 where there is no such layer
+  // Moves a verified blob from `file` (on the store's file system) to blob_path() and says so in
+  // its row. One that is kept already wins and `file` is removed. Not synced: who reads a blob
+  // verifies its digest.
+  void keep_blob(const BlobRow& blob, const fs::path& file);
+  std::optional<BlobRow> find_blob(const oci::Digest& blob);
+  std::vector<BlobRow> list_blobs();                           // least recently used first
+  std::vector<BlobRow> blobs_of_layer(const oci::DiffId& id);  // kept ones first
+  void touch_blob(const oci::Digest& blob);                    // it was used now
+  void set_blob_recipe(const oci::Digest& blob, std::string_view recipe);
+  // Removes the file; the row stays and says what is known about the blob. Returns the bytes that
+  // it took on disk.
+  std::uint64_t drop_blob(const oci::Digest& blob);
   // Known compressed form: lets a later pull skip a layer before its config is read.
   void remember_blob(const oci::Digest& blob, const oci::DiffId& layer);
   std::optional<oci::DiffId> find_layer_of_blob(const oci::Digest& blob);
+  // When the last of its containers was removed; 0: never. Those that are there are in
+  // list_containers().
+  base::Nanoseconds image_used(const oci::ImageId& image);
   // While the result is open no layer is removed by anybody. A pull holds it from its first
   // has_layer() to its add_image(); any number of processes may.
   base::UniqueFd hold_layers();

@@ -149,6 +149,26 @@ int sweep_partials(const fs::path& root) {
   return count;
 }
 
+// Files without a row that says "kept": of a process that was killed, or of layers that went while
+// the files' removal did not come to pass. The write lock keeps others from adding some meanwhile.
+int sweep_blobs(Store& store) {
+  const std::vector<fs::path> entries = list_entries(store.root() / "blobs" / "sha256");
+  if (entries.empty()) return 0;
+  const Transaction lock(store.database());
+  std::set<std::string> kept;
+  {
+    Statement query = store.database().prepare("SELECT digest FROM blobs WHERE kept");
+    while (query.step()) kept.insert(query.text(0));
+  }
+  int count = 0;
+  for (const fs::path& entry : entries) {
+    if (kept.contains(entry.filename())) continue;
+    store.move_to_trash(entry);
+    ++count;
+  }
+  return count;
+}
+
 void sweep_locks(const fs::path& root) {
   for (const fs::path& entry : list_entries(root / "locks")) {
     if (lock_file(entry, LockKind::kExclusive, LockWait::kNo)) unlink(entry.c_str());
@@ -163,7 +183,7 @@ int Store::sweep(Sweep how) {
   if (how != Sweep::kQuick || is_quickly_compared(*this)) count += sweep_containers(*this);
   if (how == Sweep::kQuick) return count;
   count += sweep_layers(*this) + sweep_volumes(*this);
-  count += sweep_partials(root_);
+  count += sweep_blobs(*this) + sweep_partials(root_);
   sweep_locks(root_);
   if (how == Sweep::kThorough) discard_trash();
   return count;
