@@ -16,6 +16,7 @@ SessionOptions session_options(ClientOptions options) {
   SessionOptions session;
   session.insecure_registries = std::move(options.insecure_registries);
   session.docker_config = std::move(options.docker_config);
+  session.ask_credentials = std::move(options.ask_credentials);
   session.transport = {.user_agent = std::move(options.user_agent),
                        .ca_file = std::move(options.ca_file),
                        .connect_timeout_ms = options.connect_timeout_ms,

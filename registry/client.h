@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "oci/manifest.h"
 #include "oci/platform.h"
 #include "oci/reference.h"
+#include "registry/credentials.h"
 
 namespace registry {
 
@@ -22,6 +24,9 @@ struct ClientOptions {
   std::vector<std::string> insecure_registries;
   std::filesystem::path
       docker_config;  // config.json with credentials; empty: $DOCKER_CONFIG or ~/.docker
+  // Asked in place of files and helpers, once for each question: by a process that may not read
+  // them.
+  AskCredentials ask_credentials;
   std::string user_agent = "sampan/0.1";
   int connect_timeout_ms = 10'000;
   int stall_timeout_s = 30;        // a transfer below 1 KiB/s for so long is broken off and resumed

@@ -123,8 +123,14 @@ const Credentials* find_auth(const CredentialConfig& config, const std::string& 
   return best;
 }
 
-CredentialStore::CredentialStore(std::filesystem::path config_file)
-    : file_(std::move(config_file)), use_environment_(file_.empty()) {}
+CredentialStore::CredentialStore(std::filesystem::path config_file, AskCredentials ask)
+    : ask_(std::move(ask)), file_(std::move(config_file)), use_environment_(file_.empty()) {}
+
+bool CredentialStore::has_sources() {
+  const std::lock_guard lock(mutex_);
+  load();
+  return !configs_.empty();
+}
 
 void CredentialStore::load() {
   if (is_loaded_) return;
@@ -156,6 +162,11 @@ std::optional<Credentials> CredentialStore::find_with_helper(const std::string& 
 std::optional<Credentials> CredentialStore::find(const std::string& domain,
                                                  const std::string& path) {
   const std::lock_guard lock(mutex_);
+  if (ask_) {
+    const auto known = asked_.find(domain + "/" + path);
+    if (known != asked_.end()) return known->second;
+    return asked_.emplace(domain + "/" + path, ask_(domain, path)).first->second;
+  }
   load();
   for (const CredentialConfig& config : configs_) {
     const auto helper = config.cred_helpers.find(server_key(domain));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,10 @@ struct Credentials {
 
   bool has_password() const { return !username.empty(); }
 };
+
+// Somebody else's answer to CredentialStore::find().
+using AskCredentials =
+    std::function<std::optional<Credentials>(const std::string& domain, const std::string& path)>;
 
 // The auths, credHelpers and credsStore of a config.json.
 struct CredentialConfig {
@@ -45,7 +50,11 @@ std::string server_key(const std::string& domain);
 class CredentialStore {
  public:
   // Empty: $DOCKER_AUTH_CONFIG (the content of a config.json), then the file that docker reads.
-  explicit CredentialStore(std::filesystem::path config_file);
+  // With `ask`: no file and no helper, but what that answers.
+  explicit CredentialStore(std::filesystem::path config_file, AskCredentials ask = {});
+
+  // Whether there is anything to be read at all.
+  bool has_sources();
 
   // nullopt: anonymous. Throws where the file can't be read or a helper fails.
   std::optional<Credentials> find(const std::string& domain, const std::string& path);
@@ -55,6 +64,8 @@ class CredentialStore {
   std::optional<Credentials> find_with_helper(const std::string& suffix, const std::string& domain);
 
   std::mutex mutex_;
+  AskCredentials ask_;
+  std::map<std::string, std::optional<Credentials>> asked_;  // by repository
   std::filesystem::path file_;
   bool use_environment_ = false;
   bool is_loaded_ = false;

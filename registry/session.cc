@@ -37,7 +37,7 @@ std::string parse_warning(const std::string& header) {
 
 Session::Session(SessionOptions options)
     : insecure_(options.insecure_registries),
-      credentials_(std::move(options.docker_config)),
+      credentials_(std::move(options.docker_config), std::move(options.ask_credentials)),
       transport_(std::move(options.transport), insecure_, cancellation_),
       retrier_(options.retry, cancellation_),
       authorizer_(transport_, retrier_, credentials_, insecure_) {}

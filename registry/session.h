@@ -20,6 +20,7 @@ namespace registry {
 struct SessionOptions {
   std::vector<std::string> insecure_registries;
   std::filesystem::path docker_config;
+  AskCredentials ask_credentials;
   TransportOptions transport;
   RetryOptions retry;
 };

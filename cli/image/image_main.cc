@@ -19,22 +19,32 @@ namespace {
 constexpr int kEventFd = 3;
 constexpr int kUsageError = 2;
 
-constexpr std::pair<std::string_view, cli::ImageCommand> kCommands[] = {
-    {"pull", cli::run_pull_command},
+// Whether a command starts other programs first, and then gives up its rights itself.
+enum class Rights { kDropped, kDropsThem };
+
+struct Command {
+  std::string_view name;
+  cli::ImageCommand run;
+  Rights rights = Rights::kDropped;
 };
 
-cli::ImageCommand find_command(std::string_view name) {
-  for (const auto& [known, run] : kCommands) {
-    if (known == name) return run;
+constexpr Command kCommands[] = {
+    {.name = "pull", .run = cli::run_pull_command, .rights = Rights::kDropsThem},
+    {.name = "__credentials", .run = cli::run_credentials_command},
+};
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : kCommands) {
+    if (command.name == name) return &command;
   }
   return nullptr;
 }
 
-int run(cli::ImageCommand command, int argc, char** argv, cli::EventWriter& events) {
+int run(const Command& command, int argc, char** argv, cli::EventWriter& events) {
   try {
     cli::raise_file_limit();
-    cli::drop_privileges();
-    return command(argc, argv, events);
+    if (command.rights == Rights::kDropped) cli::drop_privileges();
+    return command.run(argc, argv, events);
   } catch (const base::Error& error) {
     events.send(error);
   } catch (const std::exception& error) {
@@ -52,12 +62,13 @@ int main(int argc, char** argv) {
   // A registry that hangs up must not end us; a reader that does is noticed by ReaderWatch.
   std::signal(SIGPIPE, SIG_IGN);
 
-  const cli::ImageCommand command = argc > 1 ? find_command(argv[1]) : nullptr;
+  const Command* const command = argc > 1 ? find_command(argv[1]) : nullptr;
   if (command == nullptr) {
     std::fputs("Usage:  sampan-image COMMAND ...   (started by sampan, not by hand)\n\nCommands:",
                stderr);
-    for (const auto& [name, unused] : kCommands) {
-      std::fprintf(stderr, " %.*s", static_cast<int>(name.size()), name.data());
+    for (const Command& known : kCommands) {
+      if (known.name.starts_with("__")) continue;
+      std::fprintf(stderr, " %.*s", static_cast<int>(known.name.size()), known.name.data());
     }
     std::fputs("\n", stderr);
     return kUsageError;
@@ -66,7 +77,7 @@ int main(int argc, char** argv) {
   int status = 1;
   {
     const cli::ReaderWatch watch(event_fd);
-    status = run(command, argc - 1, argv + 1, events);
+    status = run(*command, argc - 1, argv + 1, events);
   }
   std::fflush(stdout);
   _exit(status);  // nothing is left to be undone, and the libraries' own undoing takes time

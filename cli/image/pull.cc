@@ -6,6 +6,7 @@
 
 #include "base/trace.h"
 #include "cli/image/image_commands.h"
+#include "cli/image/registry_access.h"
 #include "engine/image/puller.h"
 #include "storage/store.h"
 
@@ -39,12 +40,16 @@ engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
     options.platform = oci::Platform::parse(arguments.platform);
     options.choice = registry::Client::PlatformChoice::kExplicit;
   }
-  options.client.insecure_registries = arguments.insecure_registries;
   options.parallel = arguments.parallel;
+  registry::Setup setup;
+  setup.client.insecure_registries = arguments.insecure_registries;
+  setup.trace = arguments.trace;
+  RegistryAccess access(setup, {reference.domain()});
   storage::Store store(arguments.root);
   store.sweep(storage::Store::Sweep::kThorough);
-  const engine::PullResult result = engine::pull(
-      store, reference, options, [&](const engine::PullEvent& event) { events.send(event); });
+  const engine::PullResult result =
+      engine::pull(store, access.client(), reference, options,
+                   [&](const engine::PullEvent& event) { events.send(event); });
   store.discard_trash();
   store.checkpoint();
   return result;

@@ -1,6 +1,5 @@
 #include "engine/image/image_check.h"
 
-#include <cassert>
 #include <string>
 
 #include "base/error.h"
@@ -17,7 +16,11 @@ oci::ImageConfig check_image(const registry::ResolvedImage& image) {
                                                          base::printable(config.platform.os) +
                                                          "\" cannot be used on this platform");
   }
-  assert(config.diff_ids.size() == manifest.layers.size());  // resolve() refuses others
+  if (config.diff_ids.size() != manifest.layers.size()) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "its manifest has " + std::to_string(manifest.layers.size()) +
+                          " layers, its config " + std::to_string(config.diff_ids.size()));
+  }
   if (manifest.layers.size() > oci::kMaxLayers) {
     throw base::Error(base::ErrorKind::kUnsupported,
                       "more than " + std::to_string(oci::kMaxLayers) + " layers");

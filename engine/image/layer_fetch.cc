@@ -16,7 +16,7 @@ namespace {
 constexpr auto kLockPoll = std::chrono::milliseconds(25);
 
 // Between the registry and the unpacker. Remembers how much came, for the progress.
-class UnpackSink : public registry::BlobSink {
+class UnpackSink : public registry::RemoteBlobSink {
  public:
   UnpackSink(const FetchContext& context, const LayerTask& task, LayerProgress& progress)
       : context_(context), task_(task), progress_(progress) {
@@ -32,11 +32,15 @@ class UnpackSink : public registry::BlobSink {
     progress_.send(PullEvent::Kind::kRetrying, "the server has other content than before");
   }
 
-  void write(std::string_view bytes) override {
-    unpacker_->write(bytes);
-    received_ += bytes.size();
+  std::span<char> space() override { return unpacker_->space(); }
+
+  void produce(std::size_t size) override {
+    unpacker_->produce(size);
+    received_ += size;
     progress_.received(received_);
   }
+
+  void write(std::string_view bytes) { unpacker_->write(bytes); }
 
   // Verifies and makes the layer visible.
   void publish() {

@@ -9,7 +9,7 @@
 #include "oci/digest.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
-#include "registry/client.h"
+#include "registry/remote/remote_client.h"
 
 namespace engine {
 
@@ -19,7 +19,7 @@ struct LayerTask {
 };
 
 struct FetchContext {
-  registry::Client& client;
+  registry::RemoteClient& client;
   const oci::Reference& repository;
   SharedStore& store;
   Progress& progress;

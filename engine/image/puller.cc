@@ -27,7 +27,7 @@ namespace {
 // Runs tasks on a few threads. The first failure ends the others and is rethrown.
 class FetchPool {
  public:
-  FetchPool(registry::Client& client, std::vector<LayerTask> tasks)
+  FetchPool(registry::RemoteClient& client, std::vector<LayerTask> tasks)
       : client_(client), tasks_(std::move(tasks)) {}
 
   bool is_cancelled() const { return cancelled_; }
@@ -64,7 +64,7 @@ class FetchPool {
     client_.cancel();
   }
 
-  registry::Client& client_;
+  registry::RemoteClient& client_;
   std::vector<LayerTask> tasks_;
   std::atomic<std::size_t> next_ = 0;
   std::atomic<bool> cancelled_ = false;
@@ -139,12 +139,12 @@ bool is_known(storage::Store& store, const storage::ImageRow& row, const oci::Re
 
 class Pull {
  public:
-  Pull(storage::Store& store, const oci::Reference& reference, const PullOptions& options,
-       const std::function<void(const PullEvent&)>& on_event)
+  Pull(storage::Store& store, registry::RemoteClient& client, const oci::Reference& reference,
+       const PullOptions& options, const std::function<void(const PullEvent&)>& on_event)
       : store_(store),
         reference_(reference),
         options_(options),
-        client_(options.client),
+        client_(client),
         progress_(on_event) {}
 
   PullResult run() {
@@ -210,17 +210,18 @@ class Pull {
   storage::Store& store_;
   const oci::Reference& reference_;
   const PullOptions& options_;
-  registry::Client client_;
+  registry::RemoteClient& client_;
   Progress progress_;
 };
 
 }  // namespace
 
-PullResult pull(storage::Store& store, const oci::Reference& reference, const PullOptions& options,
+PullResult pull(storage::Store& store, registry::RemoteClient& client,
+                const oci::Reference& reference, const PullOptions& options,
                 const std::function<void(const PullEvent&)>& on_event) {
   return base::while_doing("pull " + reference.familiar(), [&] {
     try {
-      return Pull(store, reference, options, on_event).run();
+      return Pull(store, client, reference, options, on_event).run();
     } catch (const std::bad_alloc&) {
       throw base::Error(base::ErrorKind::kSystem, "out of memory");
     } catch (const std::system_error& error) {  // of std::thread and std::filesystem

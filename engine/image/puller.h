@@ -8,7 +8,7 @@
 
 #include "oci/platform.h"
 #include "oci/reference.h"
-#include "registry/client.h"
+#include "registry/remote/remote_client.h"
 #include "storage/store.h"
 
 namespace engine {
@@ -23,7 +23,6 @@ struct PullEvent {
 struct PullOptions {
   oci::Platform platform;
   registry::Client::PlatformChoice choice = registry::Client::PlatformChoice::kHostDefault;
-  registry::ClientOptions client;
   unsigned parallel = 6;
 };
 
@@ -35,7 +34,8 @@ struct PullResult {
 };
 
 // `on_event` is called from several threads, one at a time.
-PullResult pull(storage::Store& store, const oci::Reference& reference, const PullOptions& options,
+PullResult pull(storage::Store& store, registry::RemoteClient& client,
+                const oci::Reference& reference, const PullOptions& options,
                 const std::function<void(const PullEvent&)>& on_event);
 
 }  // namespace engine

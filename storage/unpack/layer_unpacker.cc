@@ -12,6 +12,7 @@
 #include <thread>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -87,6 +88,17 @@ class TarOutput : public InflateOutput {
   std::size_t filled_ = 0;
   std::uint64_t total_ = 0, consumed_ = 0;
 };
+
+// Whether the bytes, rather than this machine, are at fault.
+bool is_bad_input(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const base::Error& error) {
+    return error.kind() == base::ErrorKind::kCorrupt || error.kind() == base::ErrorKind::kInvalid;
+  } catch (...) {
+    return false;
+  }
+}
 
 base::UniqueFd open_tree(const std::filesystem::path& staging) {
   base::UniqueFd fd = base::open_file(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -196,17 +208,25 @@ struct LayerUnpacker::State {
     result.disk_bytes = writer.disk_bytes();
   }
 
-  // The caller's thread.
-  void send(std::string_view bytes) {
-    while (!bytes.empty()) {
+  // The caller's thread. Whether what has failed is the input, of which so little is missing that
+  // its digest is worth knowing; any other failure is rethrown.
+  bool only_hashes() {
+    const std::exception_ptr error = find_failure();
+    if (!error) return false;
+    if (!is_bad_input(error) || blob.size - received > kWorthHashing) std::rethrow_exception(error);
+    return true;
+  }
+
+  std::span<char> space() {
+    if (!only_hashes()) {
       if (block.empty()) block = compressed.reserve();
-      if (block.empty()) return;  // aborted: write() tells why
-      const std::size_t count = std::min(bytes.size(), block.size() - filled);
-      std::copy_n(bytes.data(), count, block.data() + filled);
-      filled += count;
-      bytes.remove_prefix(count);
-      if (filled == block.size()) flush();
+      if (!block.empty()) return block.subspan(filled);
+      only_hashes();  // aborted: throws, or the rest is hashed
     }
+    block = {};
+    filled = 0;
+    unused.resize(kBlockBytes);
+    return unused;
   }
 
   void flush() {
@@ -221,7 +241,8 @@ struct LayerUnpacker::State {
 
   base::Sha256Hasher blob_hasher;
   std::uint64_t received = 0;
-  std::span<char> block;  // being filled
+  std::span<char> block;     // being filled
+  std::vector<char> unused;  // where bytes go that are only hashed
   std::size_t filled = 0;
 
   std::mutex mutex;
@@ -242,36 +263,32 @@ LayerUnpacker::LayerUnpacker(const std::filesystem::path& staging, const oci::De
 
 LayerUnpacker::~LayerUnpacker() = default;
 
-namespace {
-
-// Whether the bytes, rather than this machine, are at fault.
-bool is_bad_input(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const base::Error& error) {
-    return error.kind() == base::ErrorKind::kCorrupt || error.kind() == base::ErrorKind::kInvalid;
-  } catch (...) {
-    return false;
+void LayerUnpacker::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::span<char> target = space();
+    const std::size_t count = std::min(bytes.size(), target.size());
+    std::copy_n(bytes.data(), count, target.data());
+    produce(count);
+    bytes.remove_prefix(count);
   }
 }
 
-}  // namespace
+std::span<char> LayerUnpacker::space() { return state_->space(); }
 
-void LayerUnpacker::write(std::string_view bytes) {
+void LayerUnpacker::produce(std::size_t size) {
   State& state = *state_;
-  if (bytes.size() > state.blob.size - state.received) {
+  if (size > state.blob.size - state.received) {
     throw_corrupt("longer than the " + std::to_string(state.blob.size) +
                   " bytes that its manifest says");
   }
-  state.received += bytes.size();
-  state.blob_hasher.update(bytes);
-  if (const std::exception_ptr failure = state.find_failure()) {
-    if (!is_bad_input(failure) || state.blob.size - state.received > kWorthHashing) {
-      std::rethrow_exception(failure);
-    }
+  state.received += size;
+  if (state.block.empty()) {
+    state.blob_hasher.update({state.unused.data(), size});
     return;
   }
-  state.send(bytes);
+  state.blob_hasher.update({state.block.data() + state.filled, size});
+  state.filled += size;
+  if (state.filled == state.block.size()) state.flush();
 }
 
 LayerUnpacker::Result LayerUnpacker::finish() {

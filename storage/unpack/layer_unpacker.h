@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "oci/digest.h"
@@ -34,6 +35,9 @@ class LayerUnpacker {
 
   // Rethrows what failed behind it. Bytes beyond the descriptor's size are kCorrupt.
   void write(std::string_view bytes);
+  // The same without a copy: put bytes into space(), which is never empty, then say how many.
+  std::span<char> space();
+  void produce(std::size_t size);
   struct Result {
     std::uint64_t tar_bytes = 0, disk_bytes = 0, entries = 0;
     // What depends on lower layers. Not empty: keep it beside the layer, and ask find_fix_ups()

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/image/puller.h"
+#include "engine/image/registry_process.h"
 #include "tests/registry/fake_registry.h"
 #include "tests/storage/unpack_support.h"
 
@@ -15,6 +16,13 @@ namespace engine_test {
 using registry_test::FakeRegistry;
 using registry_test::Json;
 using storage_test::Tar;
+
+inline engine::RegistryProcessOptions registry_program() {
+  engine::RegistryProcessOptions options;
+  options.program = SAMPAN_BIN_DIR "/sampan-registry";
+  options.setup.client = registry_test::quick_options();
+  return options;
+}
 
 struct Layer {
   std::string tar, blob;

@@ -35,14 +35,14 @@ class Pull : public testing::Test {
   PullOptions options() const {
     PullOptions options;
     options.platform = oci::Platform::of_host();
-    options.client = registry_test::quick_options();
     return options;
   }
 
   PullResult pull(const std::string& rest = "a") {
     events_.clear();
-    return engine::pull(store_, registry_test::reference_to(fake_, rest), options(),
-                        [this](const PullEvent& event) { events_.push_back(event); });
+    engine::RegistryProcess registry(registry_program());
+    return engine::pull(store_, registry.client(), registry_test::reference_to(fake_, rest),
+                        options(), [this](const PullEvent& event) { events_.push_back(event); });
   }
 
   void expect_error(ErrorKind kind, const std::string& text) {
@@ -217,7 +217,9 @@ TEST_F(Pull, TwoProcessesShareOneDownload) {
     threads.emplace_back([this, &failure] {
       failure = storage_test::error_of([&] {
                   Store store(root_.path() / "store");
-                  engine::pull(store, registry_test::reference_to(fake_), options(), {});
+                  engine::RegistryProcess registry(registry_program());
+                  engine::pull(store, registry.client(), registry_test::reference_to(fake_),
+                               options(), {});
                 }).second;
     });
   }

@@ -19,6 +19,7 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"base", {"base"}},
     {"oci", {"oci", "base"}},
     {"registry", {"registry", "oci", "base"}},
+    {"registry/remote", {"registry/remote", "registry", "oci", "base"}},
     {"storage", {"storage", "oci", "base"}},
     {"storage/unpack", {"storage/unpack", "storage", "oci", "base"}},
     {"storage/pack", {"storage/pack", "storage/unpack", "storage", "oci", "base"}},
@@ -26,10 +27,13 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"runtime", {"runtime", "oci", "base"}},
     {"engine", {"engine", "storage", "network", "runtime", "oci", "base"}},
     {"engine/image",
-     {"engine/image", "registry", "storage", "storage/unpack", "storage/pack", "oci", "base"}},
+     {"engine/image", "registry", "registry/remote", "storage", "storage/unpack", "storage/pack",
+      "oci", "base"}},
     {"cli", {"cli", "engine", "storage", "network", "runtime", "oci", "base"}},
     {"cli/oci", {"cli/oci", "runtime", "oci", "base"}},
-    {"cli/image", {"cli/image", "engine/image", "registry", "storage", "oci", "base"}},
+    {"cli/image",
+     {"cli/image", "engine/image", "registry", "registry/remote", "storage", "oci", "base"}},
+    {"cli/registry", {"cli/registry", "registry", "registry/remote", "oci", "base"}},
 };
 
 // Libraries that may be named only where they are wrapped.
@@ -42,7 +46,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"sqlite3.h", {"storage"}},
     {"libmnl/", {"network"}},
     {"libnftnl/", {"network"}},
-    {"seccomp.h", {"runtime"}},
+    {"seccomp.h", {"runtime", "cli/image", "cli/registry"}},
     {"rapidjson/", {"oci"}},
     {"CLI/", {"cli", "cli/oci", "cli/image"}},
     {"iostream", {"cli", "cli/oci", "cli/image"}},
