@@ -50,30 +50,38 @@ class UnpackSink : public registry::RemoteBlobSink {
     const std::string record =
         result.record.empty() ? std::string() : storage::render_record(result.record);
     context_.store.with([&](storage::Store& store) {
-      store.publish_layer(task_.diff_id.hex(), task_.diff_id, staging_, result.disk_bytes, record);
+      store.publish_layer(task_.diff_id.hex(), task_.diff_id, staging_, result.disk_bytes, record,
+                          beside_);
       store.remember_blob(task_.blob.digest, task_.diff_id);
     });
     staging_.clear();
+    beside_.clear();
   }
 
  private:
   void start() {
-    staging_ =
-        context_.store.with([](storage::Store& store) { return store.make_staging("layer"); });
+    context_.store.with([this](storage::Store& store) {
+      staging_ = store.make_staging("layer");
+      beside_ = store.make_staging("beside");
+    });
     received_ = 0;
-    unpacker_ = std::make_unique<storage::LayerUnpacker>(staging_, task_.blob, task_.diff_id);
+    unpacker_ = std::make_unique<storage::LayerUnpacker>(staging_, task_.blob, task_.diff_id,
+                                                         storage::UnpackLimits{},
+                                                         storage::OverlayPolicy{}, beside_);
   }
 
   void discard() {
     unpacker_.reset();
-    if (!staging_.empty()) base::remove_tree_quietly(staging_);
-    staging_.clear();
+    for (std::filesystem::path* folder : {&staging_, &beside_}) {
+      if (!folder->empty()) base::remove_tree_quietly(*folder);
+      folder->clear();
+    }
   }
 
   const FetchContext& context_;
   const LayerTask& task_;
   LayerProgress& progress_;
-  std::filesystem::path staging_;
+  std::filesystem::path staging_, beside_;  // empty once they are published
   std::unique_ptr<storage::LayerUnpacker> unpacker_;
   std::uint64_t received_ = 0;
 };

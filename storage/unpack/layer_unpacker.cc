@@ -21,6 +21,7 @@
 #include "storage/unpack/file_writers.h"
 #include "storage/unpack/inflater.h"
 #include "storage/unpack/tar_reader.h"
+#include "storage/unpack/tar_recorder.h"
 #include "storage/unpack/tree_writer.h"
 
 namespace storage {
@@ -113,12 +114,13 @@ base::UniqueFd open_tree(const std::filesystem::path& staging) {
 struct LayerUnpacker::State {
   State(const std::filesystem::path& staging, const oci::Descriptor& descriptor,
         const oci::DiffId& diff_id, const UnpackLimits& unpack_limits,
-        const OverlayPolicy& overlay_policy)
+        const OverlayPolicy& overlay_policy, const std::filesystem::path& beside)
       : blob(descriptor),
         expected(diff_id),
         limits(unpack_limits),
         policy(overlay_policy),
         tree(open_tree(staging)),
+        recorder(beside.empty() ? nullptr : std::make_unique<TarRecorder>(beside)),
         writers(kWriters, [this](std::exception_ptr error) { fail(std::move(error)); }),
         inflating([this] { guard([this] { inflate(); }); }),
         parsing([this] { guard([this] { parse(); }); }) {}
@@ -183,14 +185,15 @@ struct LayerUnpacker::State {
     bool holds_block = false;
     TarReader reader(
         [&]() -> std::string_view {
-          if (std::exchange(holds_block, true)) tar.pop();
+          if (std::exchange(holds_block, true)) pop_tar();
           const std::string_view bytes = tar.front();
           if (bytes.empty() && tar.is_aborted()) throw Stopped();
           holds_block = !bytes.empty();
+          if (recorder) recorder->take(bytes);
           return bytes;
         },
         policy);
-    TreeWriter writer(std::move(tree), writers, policy);
+    TreeWriter writer(std::move(tree), writers, policy, recorder.get());
     while (const TarEntry* entry = reader.next()) {
       if (++result.entries > limits.entries) {
         throw base::Error(base::ErrorKind::kInvalid,
@@ -199,13 +202,21 @@ struct LayerUnpacker::State {
       writer.add(*entry, reader);
     }
     // What stands behind the end of the archive belongs to the DiffID, too.
-    if (holds_block) tar.pop();
-    while (!tar.front().empty()) tar.pop();
+    if (holds_block) pop_tar();
+    for (std::string_view rest; !(rest = tar.front()).empty(); pop_tar()) {
+      if (recorder) recorder->take(rest);
+    }
     if (tar.is_aborted()) throw Stopped();
+    if (recorder) recorder->finish();
     writers.finish();
     if (find_failure()) throw Stopped();
     result.record = writer.finish();
     result.disk_bytes = writer.disk_bytes();
+  }
+
+  void pop_tar() {
+    if (recorder) recorder->release();
+    tar.pop();
   }
 
   // The caller's thread. Whether what has failed is the input, of which so little is missing that
@@ -250,6 +261,7 @@ struct LayerUnpacker::State {
   Result result;               // the threads' until they are joined
   std::string diff_hex;
   base::UniqueFd tree;
+  const std::unique_ptr<TarRecorder> recorder;  // null: nothing is recorded
 
   BlockQueue compressed{kBlocks, kBlockBytes}, tar{kBlocks, kBlockBytes};
   FileWriters writers;
@@ -258,8 +270,8 @@ struct LayerUnpacker::State {
 
 LayerUnpacker::LayerUnpacker(const std::filesystem::path& staging, const oci::Descriptor& blob,
                              const oci::DiffId& expected, const UnpackLimits& limits,
-                             const OverlayPolicy& policy)
-    : state_(std::make_unique<State>(staging, blob, expected, limits, policy)) {}
+                             const OverlayPolicy& policy, const std::filesystem::path& beside)
+    : state_(std::make_unique<State>(staging, blob, expected, limits, policy, beside)) {}
 
 LayerUnpacker::~LayerUnpacker() = default;
 

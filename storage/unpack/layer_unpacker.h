@@ -27,10 +27,12 @@ struct UnpackLimits {
 class LayerUnpacker {
  public:
   // `staging`: an empty directory on the store's file system, owned by the caller, private to this
-  // process. It becomes the layer's root.
+  // process. It becomes the layer's root. `beside`: another one, for what is needed to write the
+  // identical tar again (tar_recorder.h; storage/pack/layer_tar.h reads it); it goes to
+  // Store::publish_layer() together with `staging`. Empty: nothing is recorded.
   LayerUnpacker(const std::filesystem::path& staging, const oci::Descriptor& blob,
                 const oci::DiffId& expected, const UnpackLimits& limits = {},
-                const OverlayPolicy& policy = {});
+                const OverlayPolicy& policy = {}, const std::filesystem::path& beside = {});
   ~LayerUnpacker();  // without finish(): ends the threads; what is in `staging` is the caller's
 
   // Rethrows what failed behind it. Bytes beyond the descriptor's size are kCorrupt.

@@ -264,7 +264,11 @@ std::optional<TarReader::Piece> TarReader::read() {
     if (status == ARCHIVE_EOF && !state_->failure) return std::nullopt;
     state_->check(status);
     if (size == 0) continue;
-    return Piece{static_cast<std::uint64_t>(offset), {static_cast<const char*>(bytes), size}};
+    // The piece is consumed with the next call; libarchive's count begins with our primer.
+    const auto position = static_cast<std::uint64_t>(archive_filter_bytes(state_->reader.get(), 0));
+    return Piece{.offset = static_cast<std::uint64_t>(offset),
+                 .bytes = {static_cast<const char*>(bytes), size},
+                 .position = position - state_->primer.size()};
   }
 }
 

@@ -40,6 +40,7 @@ class TarReader {
   struct Piece {
     std::uint64_t offset = 0;
     std::string_view bytes;
+    std::uint64_t position = 0;  // of the bytes in the stream that `source` gave
   };
   std::optional<Piece> read();
 

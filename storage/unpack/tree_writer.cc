@@ -23,12 +23,21 @@ constexpr std::size_t kMaxDeferredBytes = 64U << 20U;
   throw base::Error(base::ErrorKind::kInvalid, text);
 }
 
+// Smaller files are in the tar record themselves: the reference would be as long.
+constexpr std::uint64_t kWorthReferring = 64;
+
+std::string path_below(const DirNode& parent, const std::string& name) {
+  const std::string above = parent.path();
+  return above.empty() ? name : above + "/" + name;
+}
+
 bool is_zero(const timespec& time) { return time.tv_sec == 0 && time.tv_nsec == 0; }
 
 }  // namespace
 
-TreeWriter::TreeWriter(base::UniqueFd root, FileWriters& writers, const OverlayPolicy& policy)
-    : tree_(std::move(root)), writers_(writers), policy_(policy) {}
+TreeWriter::TreeWriter(base::UniqueFd root, FileWriters& writers, const OverlayPolicy& policy,
+                       TarRecorder* recorder)
+    : tree_(std::move(root)), writers_(writers), policy_(policy), recorder_(recorder) {}
 
 void TreeWriter::add(const TarEntry& entry, TarReader& reader) {
   base::while_doing(base::printable(entry.path), [&] {
@@ -91,7 +100,12 @@ void TreeWriter::add_root(const TarEntry& entry) {
 
 void TreeWriter::clear(DirNode& parent, const std::string& name) {
   const int fd = tree_.fd_of(parent);
-  if (DirNode* child = DirTree::find_child(parent, name)) {
+  DirNode* const child = DirTree::find_child(parent, name);
+  if (recorder_ != nullptr && recorder_->set_aside(fd, name, path_below(parent, name))) {
+    if (child != nullptr) tree_.remove(*child);
+    return;
+  }
+  if (child != nullptr) {
     base::remove_tree("/proc/self/fd/" + std::to_string(fd) + "/" + name);
     tree_.remove(*child);
     return;
@@ -117,7 +131,12 @@ void TreeWriter::add_file(DirNode& parent, const std::string& name, const TarEnt
   }));
   writers_.begin(std::move(file));
   std::uint64_t stored = 0;
+  const bool is_recorded = recorder_ != nullptr && entry.size >= kWorthReferring;
+  const std::string path = is_recorded ? path_below(parent, name) : std::string();
   while (const auto piece = reader.read()) {
+    if (is_recorded) {
+      recorder_->content(piece->position, piece->bytes.size(), path, piece->offset);
+    }
     writers_.write(piece->offset, piece->bytes);
     stored += piece->bytes.size();
   }
@@ -193,8 +212,7 @@ void TreeWriter::defer_link(DirNode& parent, const std::string& name, const Laye
   if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
     clear(parent, name);
   }
-  const std::string above = parent.path();
-  const std::string path = above.empty() ? name : above + "/" + name;
+  const std::string path = path_below(parent, name);
   const auto [link, is_new] = deferred_.insert_or_assign(path, join(target));
   if (is_new) deferred_bytes_ += path.size() + link->second.size() + 128;
   if (deferred_bytes_ > kMaxDeferredBytes) throw_invalid("too many hard links to missing files");

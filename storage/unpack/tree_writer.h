@@ -14,6 +14,7 @@
 #include "storage/unpack/layer_record.h"
 #include "storage/unpack/overlay_policy.h"
 #include "storage/unpack/tar_reader.h"
+#include "storage/unpack/tar_recorder.h"
 
 namespace storage {
 
@@ -22,7 +23,9 @@ namespace storage {
 // (image-spec, layer.md). Throws kInvalid for entries that no layer may have.
 class TreeWriter {
  public:
-  TreeWriter(base::UniqueFd root, FileWriters& writers, const OverlayPolicy& policy);
+  // `recorder`, where there is one, is told which bytes of the tar are which file's.
+  TreeWriter(base::UniqueFd root, FileWriters& writers, const OverlayPolicy& policy,
+             TarRecorder* recorder = nullptr);
 
   // Makes the entry; of a file with data `reader` gives it.
   void add(const TarEntry& entry, TarReader& reader);
@@ -60,6 +63,7 @@ class TreeWriter {
   DirTree tree_;
   FileWriters& writers_;
   OverlayPolicy policy_;
+  TarRecorder* recorder_;
   std::map<std::string, std::string> deferred_;  // hard links to files that did not exist: targets
   std::size_t deferred_bytes_ = 0;
   std::uint64_t disk_bytes_ = 0;

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
+#include "storage/pack/layer_tar.h"
 #include "storage/unpack/layer_unpacker.h"
 #include "tests/base/temp_dir.h"
 
@@ -167,14 +168,21 @@ inline oci::Descriptor describe(std::string_view blob) {
           .data = {}};
 }
 
-// Unpacks `blob`, given in pieces of `piece` bytes, whose tar is `tar`.
+// Unpacks `blob`, given in pieces of `piece` bytes, whose tar is `tar`; and whatever the tar is,
+// the layer's directory and its record give the identical one.
 inline storage::LayerUnpacker::Result unpack_blob(const fs::path& into, std::string_view blob,
                                                   std::string_view tar, std::size_t piece = 65536,
                                                   const storage::UnpackLimits& limits = {}) {
-  storage::LayerUnpacker unpacker(into, describe(blob),
-                                  oci::DiffId::from_hex(base::sha256_hex(tar)), limits);
+  const TempDir beside;
+  const auto layer = oci::DiffId::from_hex(base::sha256_hex(tar));
+  storage::LayerUnpacker unpacker(into, describe(blob), layer, limits, {}, beside.path());
   for (std::size_t at = 0; at < blob.size(); at += piece) unpacker.write(blob.substr(at, piece));
-  return unpacker.finish();
+  auto result = unpacker.finish();
+  std::string again;
+  storage::write_recorded_tar(into, beside.path(), layer,
+                              [&](std::string_view bytes) { again += bytes; });
+  if (again != tar) throw base::Error(base::ErrorKind::kCorrupt, "another tar was written");
+  return result;
 }
 
 inline storage::LayerUnpacker::Result unpack(const fs::path& into, const std::string& tar) {
