@@ -64,6 +64,8 @@ int run_inspect(const Globals&, const Words&);
 int run_inspect_container(const Globals&, const Words&);
 int run_inspect_image(const Globals&, const Words&);
 int run_bundle_export(const Globals&, const Words&);
+int run_diff(const Globals&, const Words&);
+int run_commit(const Globals&, const Words&);
 int run_version(const Globals&, const Words&);
 int run_info(const Globals&, const Words&);
 int run_help(const Globals&, const Words&);

@@ -26,6 +26,7 @@ enum class FrameType : std::uint8_t {
   kPause = 7,        // answered by kDone or kError
   kUnpause = 8,
   kKeepTerminal = 9,  // with a descriptor: the master of an exec whose command leaves it
+  kHold = 10,         // as kPause, until this connection ends, however it does
   // From the monitor.
   kStarted = 32,  // the program executes and the row says so
   kStdout = 33,

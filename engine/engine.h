@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/changes.h"
 #include "engine/options.h"
+#include "storage/changes.h"
 #include "storage/store.h"
 
 namespace engine {
@@ -120,6 +122,12 @@ class Engine {
   void logs(std::string_view name_or_id, const LogOptions& options,
             const std::function<void(bool is_stderr, std::string_view)>& sink);
   int exec(std::string_view name_or_id, const ExecRequest& request);
+  // What it changed in its image's files, parents first; the targets of its mounts are left out.
+  std::vector<storage::Change> diff(std::string_view name_or_id);
+  // Makes an image of it; returns "sha256:…". A running container is frozen meanwhile, and thaws
+  // even if this process is killed.
+  std::string commit(std::string_view name_or_id, const CommitRequest& request);
+
   // docker's inspect document for a container or an image, as JSON text of one object. nullopt: no
   // such object.
   std::optional<std::string> inspect_container(std::string_view name_or_id);

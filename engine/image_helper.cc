@@ -15,6 +15,7 @@ namespace engine {
 namespace {
 
 constexpr int kEventFd = 3;
+constexpr int kDirectoryFd = 4;
 constexpr std::size_t kMaxLine = 1U << 20U;
 
 base::SpawnOptions plan_helper(const Config& config, const HelperCommand& command, int event_fd) {
@@ -27,6 +28,9 @@ base::SpawnOptions plan_helper(const Config& config, const HelperCommand& comman
   const int output = command.stdout_fd < 0 ? STDERR_FILENO : command.stdout_fd;
   options.descriptors = {
       {command.stdin_fd, 0}, {output, 1}, {STDERR_FILENO, 2}, {event_fd, kEventFd}};
+  if (command.directory_fd >= 0) {
+    options.descriptors.push_back({command.directory_fd, kDirectoryFd});
+  }
   return options;
 }
 

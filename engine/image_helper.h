@@ -16,6 +16,7 @@ struct HelperCommand {
   std::vector<std::string> words;  // "pull", then its own flags and arguments; --root is added
   int stdin_fd = -1;               // borrowed; -1: /dev/null
   int stdout_fd = -1;              // borrowed; -1: our standard error
+  int directory_fd = -1;           // borrowed; what it works on, as its descriptor 4; -1: none
 };
 
 // Runs it to its end; progress is handed on as it comes. Gives the fields of its result

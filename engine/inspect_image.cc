@@ -30,7 +30,7 @@ Json config_json(const oci::ImageConfig& config) {
                {"Volumes", keys_json(config.volumes)},
                {"WorkingDir", config.working_dir},
                {"Entrypoint", list_or_null(config.entrypoint)},
-               {"OnBuild", nullptr},
+               {"OnBuild", list_or_null(config.on_build)},
                {"Labels", config.labels.empty() ? Json(nullptr) : Json(config.labels)}};
   if (!config.stop_signal.empty()) json["StopSignal"] = config.stop_signal;
   if (!config.shell.empty()) json["Shell"] = config.shell;

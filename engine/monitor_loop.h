@@ -49,6 +49,8 @@ class MonitorLoop {
   void serve(MonitorClient& client);
   void handle(MonitorClient& client, const FrameReader::Frame& frame);
   void forget_closed_clients();
+  void pause(MonitorClient& client, FrameType request);
+  void let_go(const MonitorClient& client);  // of what it holds, if it does
 
   bool read_output(base::UniqueFd& fd, Stream stream);  // false: nothing there now
   void drain_output();
@@ -71,7 +73,9 @@ class MonitorLoop {
   // read, so that they never fill.
   std::vector<base::UniqueFd> terminals_;
   Source out_source_, err_source_, in_source_, listener_source_, exit_source_, signal_source_;
-  MonitorClient* stdin_owner_ = nullptr;  // whose standard input the container's ends with
+  std::vector<const MonitorClient*> holders_;  // while there is one the container is frozen
+  bool paused_ = false;                        // as the user asked for, whoever holds it
+  MonitorClient* stdin_owner_ = nullptr;       // whose standard input the container's ends with
   std::string stdin_pending_;
   std::vector<std::pair<MonitorClient*, std::size_t>>
       stdin_debts_;  // whom to acknowledge, in order

@@ -78,7 +78,8 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       break;
     case FrameType::kPause:
     case FrameType::kUnpause:
-      hooks_.set_paused(frame.type == FrameType::kPause);
+    case FrameType::kHold:
+      pause(client, frame.type);
       client.send(FrameType::kDone, {});
       break;
     case FrameType::kKeepTerminal:
@@ -86,6 +87,26 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       break;
     default:
       break;
+  }
+}
+
+void MonitorLoop::pause(MonitorClient& client, FrameType request) {
+  const bool frozen = paused_ || !holders_.empty();
+  if (request == FrameType::kHold) {
+    if (!frozen) hooks_.set_paused(true);
+    holders_.push_back(&client);
+    return;
+  }
+  hooks_.set_paused(request == FrameType::kPause);
+  paused_ = request == FrameType::kPause;
+  if (!paused_) holders_.clear();
+}
+
+void MonitorLoop::let_go(const MonitorClient& client) {
+  if (std::erase(holders_, &client) == 0 || !holders_.empty() || paused_) return;
+  try {
+    hooks_.set_paused(false);
+  } catch (const base::Error&) {  // the row says paused, and `unpause` tries again
   }
 }
 
@@ -122,6 +143,7 @@ void MonitorLoop::resize(std::string_view payload) {
 void MonitorLoop::forget_closed_clients() {
   for (const auto& client : clients_) {
     if (client->is_open()) continue;
+    let_go(*client);
     for (auto& [debtor, debt] : stdin_debts_) {
       if (debtor == client.get()) debtor = nullptr;
     }

@@ -98,6 +98,7 @@ void read_run_section(const JsonValue& value, ImageConfig& config) {
   value["ArgsEscaped"].read(config.args_escaped);
   config.exposed_ports = parse_exposed_ports(value["ExposedPorts"]);
   config.volumes = parse_set(value["Volumes"]);
+  value["OnBuild"].read(config.on_build);
   value["Labels"].read(config.labels);
   if (const JsonValue check = value["Healthcheck"]; check.exists()) {
     config.health_check = parse_health_check(check);

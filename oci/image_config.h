@@ -36,6 +36,7 @@ struct ImageConfig {
   bool args_escaped = false;
   std::vector<std::string> exposed_ports;  // "80/tcp", sorted
   std::vector<std::string> volumes;        // sorted
+  std::vector<std::string> on_build;       // instructions, for who builds on this image
   std::map<std::string, std::string> labels;
   std::optional<HealthCheck> health_check;
   // rootfs, history

@@ -35,6 +35,7 @@ void write_run_section(JsonWriter& json, const ImageConfig& config) {
   json.member_if("ArgsEscaped", config.args_escaped);
   write_set(json, "Volumes", config.volumes);
   json.member_unless_empty("WorkingDir", config.working_dir)
+      .member_unless_empty("OnBuild", config.on_build)
       .member_unless_empty("Labels", config.labels)
       .member_unless_empty("StopSignal", config.stop_signal)
       .member_unless_empty("Shell", config.shell)

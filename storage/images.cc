@@ -165,8 +165,8 @@ std::vector<ImageName> Store::list_names() {
   return names;
 }
 
-void Store::add_image(const ImageRow& image, const oci::Reference& name,
-                      const oci::Digest& repo_digest) {
+// All layers are there and known to be on disk, then `insert` adds the rows, in one transaction.
+void Store::add_image_rows(const ImageRow& image, const std::function<void()>& insert) {
   for (;;) {
     const std::set<LayerKey> unsynced = unsynced_layers(*this, image.layer_keys);
     if (!unsynced.empty()) sync_file_system();
@@ -178,13 +178,29 @@ void Store::add_image(const ImageRow& image, const oci::Reference& name,
       database_->prepare("UPDATE layers SET boot='' WHERE key=?").bind(key).run();
     }
     insert_image(*database_, image);
-    insert_names(*database_, image.id, name, repo_digest);
-    log_event(*database_, "image", "pull", name.familiar(),
-              render_attributes({{"name", name.familiar_repository()}}));
+    insert();
     transaction.commit();
     database_->sync();
     return;
   }
+}
+
+void Store::add_image(const ImageRow& image, const oci::Reference& name,
+                      const oci::Digest& repo_digest) {
+  add_image_rows(image, [&] {
+    insert_names(*database_, image.id, name, repo_digest);
+    log_event(*database_, "image", "pull", name.familiar(),
+              render_attributes({{"name", name.familiar_repository()}}));
+  });
+}
+
+void Store::add_local_image(const ImageRow& image, const std::optional<oci::Reference>& name,
+                            std::string_view action) {
+  add_image_rows(image, [&] {
+    if (name) insert_names(*database_, image.id, *name, std::nullopt);
+    log_event(*database_, "image", action, image.id.str(),
+              render_attributes({{"name", name ? name->familiar() : ""}}));
+  });
 }
 
 void Store::tag_image(const oci::ImageId& image, const oci::Reference& name) {

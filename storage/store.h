@@ -151,6 +151,9 @@ class Store {
   // be there: kUnavailable where one is not (somebody removed it; see hold_layers()). Survives a
   // loss of power once it returns.
   void add_image(const ImageRow& image, const oci::Reference& name, const oci::Digest& repo_digest);
+  // An image that no registry has served, as add_image() otherwise; `action` is what `events` says.
+  void add_local_image(const ImageRow& image, const std::optional<oci::Reference>& name,
+                       std::string_view action);
   void tag_image(const oci::ImageId& image, const oci::Reference& name);
   struct Untagged {
     std::vector<std::string> names;       // "alpine:3.19" that were taken away
@@ -268,6 +271,7 @@ class Store {
   void release_staging();  // that which is no longer at its place
   void watch_file_system();
   void sync_file_system();
+  void add_image_rows(const ImageRow& image, const std::function<void()>& insert);
   fs::path root_;
   std::unique_ptr<Database> database_;
   std::vector<Staging> staging_;

@@ -94,6 +94,11 @@ void EventWriter::send(const engine::PullResult& result) {
                 {"warning", result.warning}}));
 }
 
+void EventWriter::send_result(nlohmann::ordered_json fields) {
+  fields["event"] = "result";
+  write(render(fields));
+}
+
 void EventWriter::send(const base::Error& error) {
   write(render({{"event", "error"}, {"kind", word_for(error.kind())}, {"message", error.what()}}));
 }

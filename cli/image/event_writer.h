@@ -4,6 +4,8 @@
 #include <mutex>
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "base/error.h"
 #include "base/trace.h"
 #include "base/unique_fd.h"
@@ -20,6 +22,7 @@ class EventWriter {
   void send(const engine::PullEvent& event);
   void send(const base::TraceEvent& event);
   void send(const engine::PullResult& result);
+  void send_result(nlohmann::ordered_json fields);  // of a command that is not a pull
   void send(const base::Error& error);
 
  private:

@@ -12,6 +12,7 @@ using ImageCommand = int (*)(int argc, char** argv, EventWriter& events);
 // The same for a command that needs a registry: called with all rights; it has to make a
 // RegistryAccess (registry_access.h), which gives them up, before it does anything else.
 int run_pull_command(int argc, char** argv, EventWriter& events);
+int run_commit_command(int argc, char** argv, EventWriter& events);
 
 // Not for people: answers sampan-registry's questions for credentials on descriptor 4.
 int run_credentials_command(int argc, char** argv, EventWriter& events);

@@ -30,6 +30,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {.name = "pull", .run = cli::run_pull_command, .rights = Rights::kDropsThem},
+    {.name = "commit", .run = cli::run_commit_command},
     {.name = "__credentials", .run = cli::run_credentials_command},
 };
 
