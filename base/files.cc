@@ -109,6 +109,25 @@ void replace_file(const fs::path& path, std::string_view bytes, mode_t mode,
   }
 }
 
+bool add_file(const fs::path& path, std::string_view bytes, mode_t mode) {
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : ".";
+  const UniqueFd fd(open(parent.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+  if (!fd) {
+    struct stat info = {};
+    if (lstat(path.c_str(), &info) == 0) return false;
+    replace_file(path, bytes, mode);
+    return true;
+  }
+  return while_doing(path.string(), [&] {
+    write_all(fd.get(), bytes);
+    // Not AT_EMPTY_PATH, which takes CAP_DAC_READ_SEARCH; see open(2), O_TMPFILE.
+    const std::string name = "/proc/self/fd/" + std::to_string(fd.get());
+    if (linkat(AT_FDCWD, name.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
+    if (errno != EEXIST) throw_errno("link");
+    return false;
+  });
+}
+
 void make_dirs(const fs::path& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) == 0) return;
   if (errno == ENOENT && path.has_parent_path() && path.parent_path() != path) {

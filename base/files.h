@@ -45,6 +45,11 @@ enum class Durability { kCached, kSynced };
 void replace_file(const fs::path& path, std::string_view bytes, mode_t mode = 0644,
                   Durability durability = Durability::kCached);
 
+// The same for a path where nothing is yet: the file has no name before it is whole, so that a kill
+// leaves none. False where there is something already. Falls back to replace_file() on file systems
+// without O_TMPFILE.
+bool add_file(const fs::path& path, std::string_view bytes, mode_t mode = 0644);
+
 // mkdir -p; existing directories, and links to some, are left as they are. Throws where something
 // else is in the way.
 void make_dirs(const fs::path& path, mode_t mode = 0755);

@@ -149,7 +149,9 @@ std::optional<SeccompProgram> find_cached(const fs::path& file, const std::strin
 
 void store(const fs::path& file, const std::string& bytes) {
   base::make_dirs(file.parent_path(), 0700);
-  if (is_private_directory(file.parent_path())) base::replace_file(file, bytes, 0600);
+  if (!is_private_directory(file.parent_path()) || base::add_file(file, bytes, 0600)) return;
+  unlink(file.c_str());  // what find_cached() could not use
+  base::add_file(file, bytes, 0600);
 }
 
 }  // namespace

@@ -59,8 +59,10 @@ void print(std::string_view text) { base::write_all(STDOUT_FILENO, text); }
 void write_pid_file(const std::string& path, pid_t pid) {
   if (path.empty()) return;
   // Whoever waits for the file must not see it empty.
-  base::while_doing("pid file",
-                    [&] { base::replace_file(fs::absolute(path), std::to_string(pid)); });
+  base::while_doing("pid file", [&] {
+    const std::string text = std::to_string(pid);
+    if (!base::add_file(fs::absolute(path), text)) base::replace_file(fs::absolute(path), text);
+  });
 }
 
 std::string status_word(runtime::Status status) {

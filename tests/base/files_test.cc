@@ -84,6 +84,18 @@ TEST(Files, ReplacesAtOnceAndLeavesNothingElse) {
   EXPECT_THROW(base::replace_file(dir / "none" / "a", "x"), base::Error);
 }
 
+TEST(Files, AddsAtOnceAndNeverOverAnother) {
+  const TempDir dir;
+  EXPECT_TRUE(base::add_file(dir / "a", "first", 0600));
+  EXPECT_FALSE(base::add_file(dir / "a", "second"));
+  EXPECT_EQ(base::read_file(dir / "a"), "first");
+  struct stat info = {};
+  ASSERT_EQ(stat((dir / "a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()), 1);
+  EXPECT_THROW(base::add_file(dir / "none" / "a", "x"), base::Error);
+}
+
 TEST(Files, ReplacesBelowTheWorkingDirectory) {
   const TempDir dir;
   const fs::path before = fs::current_path();
