@@ -74,8 +74,10 @@ int wait_at_gate(ChildState& child) noexcept {
   report.kind = ReportKind::kReady;
   if (send_report(child, report, -1) != 0) return -1;
   const ChildPlan& plan = *child.plan;
-  if (plan.gate_fd < 0) return await_parent(plan.control_fd);
-  // From here on the process that created us may be gone; the one that starts us listens elsewhere.
+  if (await_parent(plan.control_fd) != 0) return -1;
+  if (plan.gate_fd < 0) return 0;
+  // Only now is our name on record. The process that created us may go; the one that starts us
+  // listens elsewhere.
   child.report_fd = plan.start_report_fd;
   return await_parent(plan.gate_fd);
 }

@@ -169,7 +169,7 @@ class Creation {
     serve_child();
     if (design_.attaches) attach_to_unit(record_.systemd_bus, design_.unit->name, child_->pid);
     trace_steps(design_.plan, *child_);
-    if (options_.exec_fifo) save_as_created();
+    if (options_.exec_fifo) hand_over_to_fifo();
     finished_ = true;
     return result();
   }
@@ -199,6 +199,12 @@ class Creation {
     Record created = record_;
     created.state.status = Status::kCreated;
     save_record(options_.state_dir, created);
+  }
+
+  // Until the record names it the child ends with us; after that nobody needs us any more.
+  void hand_over_to_fifo() {
+    save_as_created();
+    if (!answer(child_->control.get())) throw_unexpected_end();
   }
 
   void start_child() {
