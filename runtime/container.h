@@ -64,6 +64,7 @@ struct CreateOptions {
   // Called in the parent while the child waits for its network: lends a descriptor of the new
   // network namespace. May throw. Not called where the spec has no new network namespace.
   std::function<void(pid_t pid, int netns_fd)> configure_network;
+  std::optional<std::string> resctrl_root;  // of linux.intelRdt; none: where it is mounted
   bool new_keyring = true;  // a session keyring "_ses.<id>"; else the caller's is inherited
   // The root is moved over the host's instead of taking its place: for a host's root that is a
   // ramfs, which pivot_root(2) refuses. The host's other mounts are detached then.
@@ -134,6 +135,10 @@ OomState read_oom(const std::vector<std::string>& cgroup_paths);
 
 // The container's limits changed in place: `update`.
 void update(const fs::path& state_dir, const oci::Resources& resources);
+
+// The same for linux.intelRdt; what is empty stays. Throws kConflict where the container has none.
+void update_resctrl(const fs::path& state_dir, const std::string& l3_cache_schema,
+                    const std::string& mem_bw_schema);
 
 struct ExecOptions {
   Stdio stdio;

@@ -78,6 +78,7 @@ struct Design {
   std::optional<SystemdUnit> unit;
   bool attaches = false;  // systemd follows processes in a hierarchy that the child does not join
   CgroupPlan cgroups;
+  std::optional<ResctrlPlan> resctrl;
   std::optional<SeccompProgram> filter;
   Plan plan;
 };
@@ -111,6 +112,11 @@ Design make_design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
         plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
     if (options.rootless.value_or(geteuid() != 0))
       design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
+  }
+  if (spec.linux_.intel_rdt) {
+    design.resctrl = plan_resctrl(*spec.linux_.intel_rdt, options.id,
+                                  options.resctrl_root ? *options.resctrl_root : find_resctrl());
+    check_resctrl(*design.resctrl);
   }
   design.filter = load_filter(spec, options.cache_dir);
   HostFacts host = detect_host(view.cgroups, spec, spec.process.value_or(oci::Process()));
@@ -162,6 +168,7 @@ class Creation {
       cgroups_ = apply_cgroups(design_.cgroups);
       has_cgroups_ = true;
     }
+    if (design_.resctrl) apply_resctrl(*design_.resctrl);
     start_child();
     // Nobody but our caller can open a gate that is a socket, so this can be said while the child
     // mounts: if we die, so does it.
@@ -182,6 +189,7 @@ class Creation {
     }
     record_ = first_record(spec_, options_, design_.cgroups);
     if (design_.unit) record_.systemd_unit = design_.unit->name;
+    if (design_.resctrl) record_.resctrl = design_.resctrl->group;
     create_record(options_.state_dir, record_);  // names the cgroups before they are there
     has_record_ = true;
   }
@@ -285,6 +293,7 @@ class Creation {
     if (spec_.process->oom_score_adj) {
       write_oom_score(child_->pid, *spec_.process->oom_score_adj);
     }
+    join_resctrl(record_.resctrl, child_->pid);
     if (!spec_.linux_.net_devices.empty()) move_net_devices(spec_.linux_.net_devices, child_->pid);
     if (options_.configure_network && has_new_namespace(spec_, oci::NamespaceType::kNetwork)) {
       const base::TraceStep step("runtime", "configure the network");
@@ -385,6 +394,7 @@ class Creation {
       if (has_cgroups_) {
         remove_cgroups(cgroups_.paths, SharedParent::kKeep);
       }
+      if (has_record_) remove_resctrl(record_.resctrl);
     } catch (const Error& error) {
       base::trace("runtime", error.what());  // remove() tries again: the record names them
       return;
@@ -418,7 +428,8 @@ Created create(const oci::RuntimeSpec& spec, const CreateOptions& options) {
 
 std::string explain(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   const Design plans = design(spec, options);
-  return render(plans.cgroups) + render(plans.plan);
+  return render(plans.cgroups) + (plans.resctrl ? render(*plans.resctrl) : std::string()) +
+         render(plans.plan);
 }
 
 }  // namespace runtime

@@ -63,11 +63,14 @@ class Execution {
   struct Context {
     const SeccompProgram* filter = nullptr;
     const State* state = nullptr;
+    const ResctrlGroup* resctrl = nullptr;
     int console_socket = -1;
     bool has_filter_first = false;
   };
   Execution(const Plan& plan, const LaunchInputs& inputs, const Context& context)
-      : plan_(plan), context_(context), helper_(launch(plan, inputs)) {}
+      : plan_(plan), context_(context), helper_(launch(plan, inputs)) {
+    join_resctrl(*context.resctrl, helper_.pid);
+  }
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
   ~Execution() {
@@ -92,6 +95,7 @@ class Execution {
           break;
         case ReportKind::kProcess:
           process_ = heard->report.error;
+          join_resctrl(*context_.resctrl, process_);  // its helper may have come too late
           pass_waiting_listener();
           break;
         case ReportKind::kListener:
@@ -191,6 +195,7 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
                       .container_pidfd = init->get()},
                      {.filter = filter ? &*filter : nullptr,
                       .state = &record.state,
+                      .resctrl = &record.resctrl,
                       .console_socket = options.console_socket,
                       .has_filter_first = filter && loads_filter_first(target, process, &*filter)})
         .run();

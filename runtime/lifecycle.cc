@@ -122,6 +122,7 @@ void remove(const fs::path& state_dir, RemoveMode mode) {
     kill_everything(*record);
     remove_cgroups(record->state.cgroup_paths, SharedParent::kKeep);
   }
+  remove_resctrl(record->resctrl);
   record->state.status = Status::kStopped;
   run_late_hooks(record->hooks.poststop, "poststop", record->state);
   base::remove_tree(state_dir);
@@ -150,6 +151,11 @@ void update(const fs::path& state_dir, const oci::Resources& resources) {
   }
   apply_extension(extension, paths);
   update_cgroups(record.state.cgroup_paths, resources);
+}
+
+void update_resctrl(const fs::path& state_dir, const std::string& l3_cache_schema,
+                    const std::string& mem_bw_schema) {
+  update_resctrl(load_record(state_dir).resctrl, l3_cache_schema, mem_bw_schema);
 }
 
 std::vector<pid_t> list_processes(const fs::path& state_dir) {

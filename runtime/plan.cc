@@ -178,9 +178,6 @@ void check_spec(const oci::RuntimeSpec& spec, const HostFacts& host) {
   if (!spec.linux_.net_devices.empty() && !has_namespace(spec, NamespaceType::kNetwork)) {
     throw Error(ErrorKind::kInvalid, "linux.netDevices: the network namespace is the host's");
   }
-  if (spec.linux_.intel_rdt) {
-    throw Error(ErrorKind::kUnsupported, "linux.intelRdt: this build does not write resctrl");
-  }
   if (!spec.linux_.mount_label.empty() && !host.has_selinux) {
     throw Error(ErrorKind::kUnsupported, "linux.mountLabel: this host has no SELinux");
   }

@@ -70,6 +70,12 @@ std::string render_record(const Record& record) {
   if (!record.systemd_unit.empty()) {
     value["systemd"] = {{"unit", record.systemd_unit}, {"bus", record.systemd_bus}};
   }
+  if (const ResctrlGroup& group = record.resctrl; !group.root.empty()) {
+    value["resctrl"] = {{"root", group.root},
+                        {"class", group.class_path},
+                        {"monitor", group.monitor},
+                        {"ownsClass", group.owns_class}};
+  }
   if (!state.annotations.empty()) value["annotations"] = state.annotations;
   const auto add = [&](const char* name, const std::vector<oci::Hook>& hooks) {
     if (!hooks.empty()) value["hooks"][name] = hooks_to_json(hooks);
@@ -101,6 +107,12 @@ Record parse_record(const std::string& text) {
   if (const auto systemd = value.find("systemd"); systemd != value.end()) {
     record.systemd_unit = systemd->at("unit");
     record.systemd_bus = systemd->at("bus");
+  }
+  if (const auto resctrl = value.find("resctrl"); resctrl != value.end()) {
+    record.resctrl = {.root = resctrl->at("root"),
+                      .class_path = resctrl->at("class"),
+                      .monitor = resctrl->at("monitor"),
+                      .owns_class = resctrl->at("ownsClass")};
   }
   if (const auto hooks = value.find("hooks"); hooks != value.end()) {
     const auto load = [&](const char* name) {

@@ -6,6 +6,7 @@
 
 #include "oci/runtime_spec.h"
 #include "runtime/container.h"
+#include "runtime/resctrl.h"
 
 namespace runtime {
 
@@ -19,6 +20,7 @@ struct Record {
   bool owns_cgroups = true;
   bool has_keyring = true;                // a session keyring of its own
   std::string systemd_unit, systemd_bus;  // of --systemd-cgroup
+  ResctrlGroup resctrl;                   // of linux.intelRdt
   std::string program;                    // args[0]
   oci::Hooks hooks;                       // those that run after create()
 };

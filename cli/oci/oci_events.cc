@@ -14,6 +14,7 @@
 #include "cli/oci/oci_command.h"
 #include "runtime/cgroup_details.h"
 #include "runtime/cgroup_stats.h"
+#include "runtime/state.h"
 
 namespace cli_oci {
 namespace {
@@ -122,8 +123,42 @@ Json block_io_json(const std::vector<CgroupStatistics::BlockIo>& devices,
   return json;
 }
 
+Json resctrl_json(const runtime::ResctrlGroup& group) {
+  Json json = Json::object();
+  if (group.root.empty()) return json;
+  const runtime::ResctrlStatistics statistics = runtime::read_resctrl(group);
+  const auto add = [&](const char* name, const std::string& text) {
+    if (!text.empty()) json[name] = text;
+  };
+  if (!statistics.cbm_mask.empty()) {
+    json["l3_cache_info"] = {{"cbm_mask", statistics.cbm_mask},
+                             {"min_cbm_bits", statistics.min_cbm_bits},
+                             {"num_closids", statistics.l3_closids}};
+  }
+  add("l3_cache_schema_root", statistics.l3_schema_root);
+  add("l3_cache_schema", statistics.l3_schema);
+  if (statistics.has_mem_bw) {
+    json["mem_bw_info"] = {{"bandwidth_gran", statistics.bandwidth_gran},
+                           {"delay_linear", statistics.delay_linear},
+                           {"min_bandwidth", statistics.min_bandwidth},
+                           {"num_closids", statistics.mem_bw_closids}};
+  }
+  add("mem_bw_schema_root", statistics.mem_bw_schema_root);
+  add("mem_bw_schema", statistics.mem_bw_schema);
+  for (const auto& domain : statistics.domains) {
+    if (domain.has_bandwidth) {
+      json["mbm_stats"].push_back({{"mbm_total_bytes", domain.mbm_total_bytes},
+                                   {"mbm_local_bytes", domain.mbm_local_bytes}});
+    }
+    if (domain.has_occupancy) {
+      json["cmt_stats"].push_back({{"llc_occupancy", domain.llc_occupancy}});
+    }
+  }
+  return json;
+}
+
 // runc's shape of an event.
-std::string stats_event(const runtime::State& state) {
+std::string stats_event(const runtime::State& state, const runtime::ResctrlGroup& resctrl) {
   const std::vector<std::string>& paths = state.cgroup_paths;
   const CgroupStatistics statistics = runtime::read_cgroup_statistics(paths);
   const CgroupDetails details = runtime::read_cgroup_details(paths, state.init.pid);
@@ -142,13 +177,14 @@ std::string stats_event(const runtime::State& state) {
                         {"pids", pids},
                         {"blkio", block_io_json(statistics.block_io, details)},
                         {"hugetlb", huge_pages},
-                        {"intel_rdt", Json::object()},
+                        {"intel_rdt", resctrl_json(resctrl)},
                         {"network_interfaces", nullptr}}}};
   return event.dump() + "\n";
 }
 
 // Until the container ends: usage at every interval, and a word at once when the OOM killer came.
-void print_events(const runtime::State& state, int interval_ms) {
+void print_events(const runtime::State& state, const runtime::ResctrlGroup& resctrl,
+                  int interval_ms) {
   const auto process = base::open_process(state.init);
   if (!process) return;
   runtime::OomWatch oom(state.cgroup_paths);
@@ -170,7 +206,7 @@ void print_events(const runtime::State& state, int interval_ms) {
       print_ooms();
       if (items[0].revents != 0) return;
       if (now_ms() < next) continue;
-      print(stats_event(state));
+      print(stats_event(state, resctrl));
     } catch (const base::Error& error) {
       if (error.errno_value() == ENODEV) return;  // a group that is removed while it is read
       throw;
@@ -199,10 +235,11 @@ int run_events(const Globals& globals, const Words& words) {
   if (state.status == runtime::Status::kStopped) {
     throw base::Error(base::ErrorKind::kConflict, "container with id " + id + " is not running");
   }
+  const runtime::ResctrlGroup resctrl = runtime::load_record(state_dir_of(globals, id)).resctrl;
   if (once) {
-    print(stats_event(state));
+    print(stats_event(state, resctrl));
   } else {
-    print_events(state, static_cast<int>(period / 1000000));
+    print_events(state, resctrl, static_cast<int>(period / 1000000));
   }
   return 0;
 }

@@ -110,7 +110,7 @@ Json linux_features() {
             {"supportedFlags", supported_seccomp_flags()}}},
           {"apparmor", {{"enabled", true}}},
           {"selinux", {{"enabled", true}}},
-          {"intelRdt", {{"enabled", false}}},
+          {"intelRdt", {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
           {"memoryPolicy",
            {{"modes", runtime::known_memory_modes()}, {"flags", runtime::known_memory_flags()}}},
           {"mountExtensions", {{"idmap", {{"enabled", true}}}}},

@@ -121,13 +121,15 @@ int run_update(const Globals& globals, const Words& words) {
   app.add_option("ID", id)->required();
   parse(app, words);
   load(globals, id);
+  const fs::path state_dir = state_dir_of(globals, id);
   if (!limits.l3_cache_schema.empty() || !limits.mem_bw_schema.empty()) {
-    throw Error(ErrorKind::kUnsupported,
-                "--l3-cache-schema, --mem-bw-schema: the container has no intelRdt group");
+    base::while_doing("--l3-cache-schema, --mem-bw-schema", [&] {
+      runtime::update_resctrl(state_dir, limits.l3_cache_schema, limits.mem_bw_schema);
+    });
   }
   const oci::Resources resources =
       limits.file.empty() ? resources_from(limits) : parse_resources(limits.file);
-  runtime::update(state_dir_of(globals, id), resources);
+  runtime::update(state_dir, resources);
   return 0;
 }
 
