@@ -98,23 +98,39 @@ bool has_implied_attributes(const Attributes& attributes) {
          attributes.gid == implied.gid && attributes.xattrs.empty();
 }
 
+// The directory that an implied one stands over: the topmost below in directories that are merged.
+// Whether the implied one is opaque itself does not matter.
+base::UniqueFd find_lower_directory(MergedView& view, const std::string& path) {
+  const LayerPath components = parse_layer_path(path);
+  const std::string name(components.empty() ? "." : components.back());
+  for (const Part& part :
+       view.find(join({components.begin(), components.end() - (components.empty() ? 0 : 1)}))) {
+    if (part.layer == 0) continue;
+    const auto info = find_entry(part.fd.get(), name);
+    if (!info) continue;
+    if (!S_ISDIR(info->st_mode)) break;
+    return base::open_at(part.fd.get(), name, kOpenDirectory);
+  }
+  return {};
+}
+
 void find_directory(MergedView& view, const std::string& path, const OverlayPolicy& policy,
                     FixUps& fix_ups) {
-  for (const Part& part : view.find(path)) {
-    if (part.layer == 0) continue;
-    Attributes attributes = read_attributes(part.fd.get(), policy);
-    if (!has_implied_attributes(attributes)) {
-      fix_ups.directories.push_back({path, std::move(attributes)});
-    }
-    return;
+  const base::UniqueFd fd = find_lower_directory(view, path);
+  if (!fd) return;
+  Attributes attributes = read_attributes(fd.get(), policy);
+  if (!has_implied_attributes(attributes)) {
+    fix_ups.directories.push_back({path, std::move(attributes)});
   }
 }
 
-void find_link(MergedView& view, const LayerRecord::Link& link, FixUps& fix_ups) {
+void find_link(MergedView& view, const LayerRecord::Link& link, bool root_is_opaque,
+               FixUps& fix_ups) {
   const LayerPath target = parse_layer_path(link.target);
   const std::string name(target.back());
   for (const Part& part : view.find(join({target.begin(), target.end() - 1}))) {
     const auto info = find_entry(part.fd.get(), name);
+    if (root_is_opaque && part.layer > 0) break;
     if (!info) continue;
     if (S_ISDIR(info->st_mode) || is_whiteout(*info)) break;
     fix_ups.links.push_back({link.path, base::open_at(part.fd.get(), ".", kOpenDirectory), name});
@@ -156,7 +172,9 @@ FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& recor
   std::vector<std::string> implied = record.implied;
   std::sort(implied.begin(), implied.end());
   for (const std::string& path : implied) find_directory(view, path, policy, fix_ups);
-  for (const LayerRecord::Link& link : record.links) find_link(view, link, fix_ups);
+  for (const LayerRecord::Link& link : record.links) {
+    find_link(view, link, record.root_opaque, fix_ups);
+  }
   if (record.root_opaque) hide_roots(view, fix_ups);
   std::vector<std::string> deleting = record.deleting;
   std::sort(deleting.begin(), deleting.end());

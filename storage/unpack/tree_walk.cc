@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/text.h"
 #include "storage/unpack/tree_writer.h"
 #include "storage/unpack/whiteout.h"
 
@@ -96,9 +97,16 @@ DirNode* TreeWriter::enter(DirNode& node, const std::string& name, Walk& walk) {
   return &make_directory(node, name, walk.time);
 }
 
+bool TreeWriter::has_links_below(const DirNode& node) const {
+  if (deferred_.empty()) return false;
+  const std::string inside = node.path() + "/";
+  const auto link = deferred_.lower_bound(inside);
+  return link != deferred_.end() && link->first.starts_with(inside);
+}
+
 // Whether nothing would be lost if the directory were deleted: tools write "a/.wh.b" and ".wh.a".
 bool TreeWriter::holds_only_whiteouts(DirNode& node) {
-  if (node.attributes || node.opaque || !deferred_.empty()) return false;
+  if (node.attributes || node.opaque || has_links_below(node)) return false;
   bool only = true;
   for_each_name(tree_.fd_of(node), [&](const std::string& name) {
     if (DirNode* child = DirTree::find_child(node, name)) {
@@ -113,31 +121,27 @@ bool TreeWriter::holds_only_whiteouts(DirNode& node) {
   return only;
 }
 
-// Of a link that had no target when its entry came: false where a later entry took its place.
-bool TreeWriter::is_still_deferred(const LayerPath& path, const LayerPath& target) {
+// Of a link that had no target when its entry came.
+void TreeWriter::check_deferred_target(const LayerPath& target) {
   struct stat info = {};
   DirNode* parent = find_directory({target.begin(), target.end() - 1}, Purpose::kLookup, {});
-  if (parent != nullptr && fstatat(tree_.fd_of(*parent), std::string(target.back()).c_str(), &info,
-                                   AT_SYMLINK_NOFOLLOW) == 0) {
-    throw base::Error(base::ErrorKind::kInvalid, is_whiteout(info)
-                                                     ? "hard link to a file that this layer deletes"
-                                                     : "hard link to a later entry");
+  if (parent == nullptr || fstatat(tree_.fd_of(*parent), std::string(target.back()).c_str(), &info,
+                                   AT_SYMLINK_NOFOLLOW) != 0) {
+    return;
   }
-  parent = find_directory({path.begin(), path.end() - 1}, Purpose::kLookup, {});
-  return parent != nullptr && (fstatat(tree_.fd_of(*parent), std::string(path.back()).c_str(),
-                                       &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-                               is_whiteout(info));
+  throw base::Error(base::ErrorKind::kInvalid, is_whiteout(info)
+                                                   ? "hard link to a file that this layer deletes"
+                                                   : "hard link to a later entry");
 }
 
 LayerRecord TreeWriter::finish() {
   LayerRecord record;
   record.root_opaque = tree_.root().opaque;
   for (const auto& [path, target] : deferred_) {
-    base::while_doing(path, [&path = path, &target = target, &record, this] {
-      if (is_still_deferred(parse_layer_path(path), parse_layer_path(target))) {
-        record.links.push_back({path, target});
-      }
+    base::while_doing(base::printable(path), [&target = target, this] {
+      check_deferred_target(parse_layer_path(target));
     });
+    record.links.push_back({path, target});
   }
   finish_directory(tree_.root(), record);
   return record;
@@ -146,7 +150,11 @@ LayerRecord TreeWriter::finish() {
 void TreeWriter::finish_directory(DirNode& node, LayerRecord& record) {
   for (const auto& [name, child] : node.children) finish_directory(*child, record);
   const bool hidden = node.is_hidden_from_lower();
-  if (!node.attributes && !hidden) record.implied.push_back(node.path());
+  // An opaque mark hides what is in the directory below, not that directory's own attributes.
+  const DirNode* const above = node.parent();
+  const bool is_new =
+      above != nullptr && (above->is_hidden_from_lower() || above->deleted.contains(node.name()));
+  if (!node.attributes && !is_new) record.implied.push_back(node.path());
   if (!node.deleted.empty() && hidden) remove_whiteouts(tree_.fd_of(node));
   if (!node.deleted.empty() && !hidden) record.deleting.push_back(node.path());
   Attributes implied;

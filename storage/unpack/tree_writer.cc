@@ -99,6 +99,7 @@ void TreeWriter::add_root(const TarEntry& entry) {
 }
 
 void TreeWriter::clear(DirNode& parent, const std::string& name) {
+  forget_links(parent, name);
   const int fd = tree_.fd_of(parent);
   DirNode* const child = DirTree::find_child(parent, name);
   if (recorder_ != nullptr && recorder_->set_aside(fd, name, path_below(parent, name))) {
@@ -116,6 +117,7 @@ void TreeWriter::clear(DirNode& parent, const std::string& name) {
 // Runs `create`, which must not replace anything, and clears the name where it is taken.
 template <class Create>
 int TreeWriter::create(DirNode& parent, const std::string& name, Create create) {
+  forget_links(parent, name);
   int result = create(tree_.fd_of(parent), name.c_str());
   if (result < 0 && errno == EEXIST) {
     clear(parent, name);
@@ -212,10 +214,25 @@ void TreeWriter::defer_link(DirNode& parent, const std::string& name, const Laye
   if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
     clear(parent, name);
   }
+  std::string target_path = join(target);
+  // A link to a link that waits itself: both are names of what that one waits for.
+  if (const auto other = deferred_.find(target_path); other != deferred_.end()) {
+    target_path = other->second;
+  }
   const std::string path = path_below(parent, name);
-  const auto [link, is_new] = deferred_.insert_or_assign(path, join(target));
+  const auto [link, is_new] = deferred_.insert_or_assign(path, std::move(target_path));
   if (is_new) deferred_bytes_ += path.size() + link->second.size() + 128;
   if (deferred_bytes_ > kMaxDeferredBytes) throw_invalid("too many hard links to missing files");
+}
+
+// What takes a name, or removes a directory, takes the place of the links that waited there.
+void TreeWriter::forget_links(const DirNode& parent, const std::string& name) {
+  if (deferred_.empty()) return;
+  const std::string path = path_below(parent, name);
+  deferred_.erase(path);
+  const std::string inside = path + "/";
+  auto link = deferred_.lower_bound(inside);
+  while (link != deferred_.end() && link->first.starts_with(inside)) link = deferred_.erase(link);
 }
 
 // A whiteout hides lower layers only, wherever it stands in its own: what this layer has under that

@@ -55,16 +55,19 @@ class TreeWriter {
   void add_hard_link(DirNode& parent, const std::string& name, const TarEntry& entry);
   void add_whiteout(DirNode& parent, const std::string& name);
   void defer_link(DirNode& parent, const std::string& name, const LayerPath& target);
+  void forget_links(const DirNode& parent, const std::string& name);
   bool holds_only_whiteouts(DirNode& node);
+  bool has_links_below(const DirNode& node) const;
 
-  bool is_still_deferred(const LayerPath& path, const LayerPath& target);
+  void check_deferred_target(const LayerPath& target);
   void finish_directory(DirNode& node, LayerRecord& record);
 
   DirTree tree_;
   FileWriters& writers_;
   OverlayPolicy policy_;
   TarRecorder* recorder_;
-  std::map<std::string, std::string> deferred_;  // hard links to files that did not exist: targets
+  // Hard links to files that did not exist, and their targets. The paths are of real directories.
+  std::map<std::string, std::string> deferred_;
   std::size_t deferred_bytes_ = 0;
   std::uint64_t disk_bytes_ = 0;
 };

@@ -325,6 +325,31 @@ TEST_F(Unpack, LinksToMissingFilesAndImpliedParentsAreWrittenDown) {
   EXPECT_EQ(status_of(layer_ / "usr/share").st_mtim.tv_sec, 1'700'000'000);
 }
 
+TEST_F(Unpack, LinksToMissingFilesEndWhereALaterEntryTakesTheirPlace) {
+  using Links = std::vector<storage::LayerRecord::Link>;
+  const std::pair<Tar, Links> kCases[] = {
+      {Tar().hard_link("d/l", "low").file("d", "now a file"), {}},
+      {Tar().hard_link("d/l", "low").file("d").dir("d"), {}},
+      // A symbolic link there must not lead elsewhere, least of all around in circles.
+      {Tar().hard_link("d/l", "low").symlink("d", "d"), {}},
+      {Tar().hard_link("d/l", "low").symlink("d", "e").dir("e"), {}},
+      {Tar().hard_link("l", "low").file("l/inside"), {}},
+      // A whiteout hides what lies below only.
+      {Tar().hard_link("d/l", "low").file(".wh.d"), {{"d/l", "low"}}},
+      {Tar().hard_link("l", "low").file("a/.wh.x").file(".wh.a"), {{"l", "low"}}},
+  };
+  for (std::size_t i = 0; i < std::size(kCases); ++i) {
+    const TempDir into;
+    EXPECT_EQ(unpack(into.path(), kCases[i].first.end()).record.links, kCases[i].second) << i;
+  }
+}
+
+TEST_F(Unpack, ALinkToALinkIsAnotherNameOfItsTarget) {
+  const auto result = unpack_here(Tar().hard_link("b", "low").hard_link("c", "b").end());
+  EXPECT_EQ(result.record.links,
+            (std::vector<storage::LayerRecord::Link>{{"b", "low"}, {"c", "low"}}));
+}
+
 TEST_F(Unpack, RefusesOwnersThatChownWouldNotSet) {
   for (const std::uint64_t id : {4294967295ULL, 4294967296ULL, 1ULL << 40U}) {
     EXPECT_EQ(refusal(Tar().add({.type = '0', .name = "a", .uid = id})).first, ErrorKind::kInvalid);

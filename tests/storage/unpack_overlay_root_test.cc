@@ -149,6 +149,15 @@ TEST_F(Overlay, ImpliedParentsDoNotLookThroughWhiteoutsAndOpaqueDirectories) {
   EXPECT_EQ(copied_, (std::vector<bool>(3, false)));
 }
 
+TEST_F(Overlay, AnOpaqueMarkHidesWhatIsInADirectoryNotItsAttributes) {
+  TarItem home = {.type = '5', .name = "home/", .mode = 0700, .uid = 1000, .gid = 1000};
+  const Tree tree =
+      merged({Tar().dir("./", 0711).add(home).file("home/old"), Tar().file("home/.wh..wh..opq")});
+  EXPECT_EQ(tree, (Tree{{"", "d 0711 0:0"}, {"home", "d 0700 1000:1000"}}));
+  const Tree root = merged({Tar().dir("./", 0711).file("old"), Tar().file(".wh..wh..opq")});
+  EXPECT_EQ(root, (Tree{{"", "d 0711 0:0"}}));
+}
+
 TEST_F(Overlay, LinksToFilesOfLowerLayersBecomeCopies) {
   TarItem program = {.type = '0', .name = "bin/su", .data = "program", .mode = 04755, .uid = 7};
   const std::vector<Tar> tars = {Tar().dir("./").dir("bin/").add(program).symlink("bin/link", "su"),
@@ -165,6 +174,13 @@ TEST_F(Overlay, LinksToFilesOfLowerLayersBecomeCopies) {
   EXPECT_EQ(status_of(stack[0] / "a").st_ino, status_of(stack[0] / "b").st_ino);
   EXPECT_NE(status_of(stack[0] / "a").st_ino, status_of(stack[1] / "bin/su").st_ino);
   EXPECT_EQ(status_of(stack[0]).st_mtim.tv_sec, 1'700'000'000);
+}
+
+TEST_F(Overlay, AnOpaqueRootHidesTheTargetsOfLinksToo) {
+  const auto [kind, message] = error_of([&] {
+    unpack_stack({Tar().file("low", "1"), Tar().file(".wh..wh..opq").hard_link("l", "low")});
+  });
+  EXPECT_EQ(kind, base::ErrorKind::kInvalid) << message;
 }
 
 TEST_F(Overlay, LinksToNothingAreRefused) {

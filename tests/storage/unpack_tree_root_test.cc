@@ -154,7 +154,8 @@ TEST_F(UnpackAsRoot, TurnsWhiteoutsIntoTheOverlays) {
   EXPECT_FALSE(is_opaque(path() / "a"));
   for (const std::string& name : names_in(path()))
     EXPECT_THAT(name, testing::Not(HasSubstr(".wh.")));
-  EXPECT_EQ(result.record.implied, (std::vector<std::string>{"deep/er", "deep"}));
+  EXPECT_EQ(result.record.implied,
+            (std::vector<std::string>{"deep/er", "deep", "new", "was-file"}));
 }
 
 TEST_F(UnpackAsRoot, OrderInsideALayerDoesNotMatterToWhiteouts) {
