@@ -200,7 +200,8 @@ void TreeWriter::add_hard_link(DirNode& parent, const std::string& name, const T
   struct stat info = {};
   if (from == nullptr ||
       fstatat(tree_.fd_of(*from), target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-    return defer_link(parent, name, target);
+    // By its directory in this layer, where it has one: the way may have led through links.
+    return defer_link(parent, name, from == nullptr ? join(target) : path_below(*from, target_name));
   }
   if (S_ISDIR(info.st_mode)) throw_invalid("hard link to a directory");
   if (is_whiteout(info)) throw_invalid("hard link to a file that this layer deletes");
@@ -209,18 +210,15 @@ void TreeWriter::add_hard_link(DirNode& parent, const std::string& name, const T
   });
 }
 
-void TreeWriter::defer_link(DirNode& parent, const std::string& name, const LayerPath& target) {
+void TreeWriter::defer_link(DirNode& parent, const std::string& name, std::string target) {
   struct stat info = {};
   if (fstatat(tree_.fd_of(parent), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
     clear(parent, name);
   }
-  std::string target_path = join(target);
   // A link to a link that waits itself: both are names of what that one waits for.
-  if (const auto other = deferred_.find(target_path); other != deferred_.end()) {
-    target_path = other->second;
-  }
+  if (const auto other = deferred_.find(target); other != deferred_.end()) target = other->second;
   const std::string path = path_below(parent, name);
-  const auto [link, is_new] = deferred_.insert_or_assign(path, std::move(target_path));
+  const auto [link, is_new] = deferred_.insert_or_assign(path, std::move(target));
   if (is_new) deferred_bytes_ += path.size() + link->second.size() + 128;
   if (deferred_bytes_ > kMaxDeferredBytes) throw_invalid("too many hard links to missing files");
 }

@@ -54,7 +54,7 @@ class TreeWriter {
   void add_symlink(DirNode& parent, const std::string& name, const TarEntry& entry);
   void add_hard_link(DirNode& parent, const std::string& name, const TarEntry& entry);
   void add_whiteout(DirNode& parent, const std::string& name);
-  void defer_link(DirNode& parent, const std::string& name, const LayerPath& target);
+  void defer_link(DirNode& parent, const std::string& name, std::string target);
   void forget_links(const DirNode& parent, const std::string& name);
   bool holds_only_whiteouts(DirNode& node);
   bool has_links_below(const DirNode& node) const;

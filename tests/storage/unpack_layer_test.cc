@@ -348,6 +348,11 @@ TEST_F(Unpack, ALinkToALinkIsAnotherNameOfItsTarget) {
   const auto result = unpack_here(Tar().hard_link("b", "low").hard_link("c", "b").end());
   EXPECT_EQ(result.record.links,
             (std::vector<storage::LayerRecord::Link>{{"b", "low"}, {"c", "low"}}));
+  // Also where the way to it leads through a link of the layer.
+  const TempDir into;
+  const Tar tar = Tar().dir("d").symlink("s", "d").hard_link("s/b", "low").hard_link("c", "s/b");
+  EXPECT_EQ(unpack(into.path(), tar.end()).record.links,
+            (std::vector<storage::LayerRecord::Link>{{"c", "low"}, {"d/b", "low"}}));
 }
 
 TEST_F(Unpack, RefusesOwnersThatChownWouldNotSet) {
