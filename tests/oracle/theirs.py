@@ -95,9 +95,14 @@ def is_implied(seen):
     return seen.node is not None and "implied" in seen.node.marks
 
 
+def inherits_group(seen):
+    return is_implied(seen) and (seen.field, seen.seen) in (("mode", 0o2755), ("gid", 50), ("gid", 1000))
+
+
 DEVIATIONS = [
     Rule("podman", "a directory that a layer implies is root's with mode 0755, of now, whatever lies below",
          lambda seen: is_implied(seen) and (is_now(seen) or (seen.field, seen.seen) in (("mode", 0o755), ("uid", 0), ("gid", 0), ("xattrs", {})))),
+    Rule("podman", "a directory that a layer implies inherits from what is a setgid directory at that moment", inherits_group),
     Rule("podman", "the root is its own, not the image's",
          lambda seen: seen.path == b"" and (is_now(seen) or (seen.field, seen.seen) in (("mode", 0o555), ("uid", 0), ("gid", 0), ("xattrs", {})))),
     Rule("podman", "what a layer deletes shines through the directory that it makes there anew",
@@ -111,7 +116,7 @@ DEVIATIONS = [
     Rule("umoci", "a new directory that a layer implies changes the time of the one that it is made in",
          lambda seen: is_now(seen) and any("implied" in child.marks for child in seen.node.children.values())),
     Rule("umoci", "a new directory that a layer implies inherits from what is a setgid directory at that moment",
-         lambda seen: is_implied(seen) and (seen.field, seen.wanted, seen.seen) in (("mode", 0o755, 0o2755), ("gid", 0, 50), ("gid", 0, 1000))),
+         lambda seen: inherits_group(seen) and (seen.wanted in (0o755, 0))),
     Rule("umoci", "a hard link to a file of a lower layer is one more name of that file, not a copy",
          lambda seen: seen.field == "links" and set(seen.wanted) < set(seen.seen)),
 ]
