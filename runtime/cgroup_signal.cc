@@ -103,6 +103,17 @@ bool signal_new(const std::vector<std::string>& paths, int signal, std::set<pid_
   return found;
 }
 
+// On v1 a frozen process takes no signal, SIGKILL among them, and a group below that was frozen by
+// itself (by an engine inside the container) stays so when the one above is thawed.
+void thaw_all_below(const Freezer& freezer) {
+  const std::string group = freezer.file.substr(0, freezer.file.rfind('/'));
+  for_each_group(group, [](const GroupEntry& each) {
+    const base::UniqueFd file(openat(each.fd, "freezer.state", O_WRONLY | O_CLOEXEC));
+    if (file)
+      static_cast<void>(!write(file.get(), "THAWED", 6));  // gone meanwhile: nobody is in it
+  });
+}
+
 // Frozen processes can't fork, so one pass reaches all. Where something can't be frozen, passes
 // repeat until one finds nobody new.
 void signal_by_freezer(const std::vector<std::string>& paths, const Freezer& freezer, int signal) {
@@ -112,6 +123,7 @@ void signal_by_freezer(const std::vector<std::string>& paths, const Freezer& fre
   const bool was_frozen = usable && has_state_frozen(freezer);
   const base::Cleanup thaw([&] {
     if (usable && (!was_frozen || signal == SIGKILL)) write_state(freezer, false);
+    if (usable && signal == SIGKILL && !freezer.is_v2) thaw_all_below(freezer);
   });
   const bool stopped = usable && freeze(freezer);
   std::set<pid_t> done;

@@ -178,6 +178,11 @@ void check_spec(const oci::RuntimeSpec& spec, const HostFacts& host) {
   if (!spec.linux_.net_devices.empty() && !has_namespace(spec, NamespaceType::kNetwork)) {
     throw Error(ErrorKind::kInvalid, "linux.netDevices: the network namespace is the host's");
   }
+  if ((!spec.linux_.uid_mappings.empty() || !spec.linux_.gid_mappings.empty()) &&
+      !has_namespace(spec, NamespaceType::kUser)) {
+    throw Error(ErrorKind::kInvalid,
+                "linux.uidMappings, linux.gidMappings: there is no user namespace to map ids of");
+  }
   if (!spec.linux_.mount_label.empty() && !host.has_selinux) {
     throw Error(ErrorKind::kUnsupported, "linux.mountLabel: this host has no SELinux");
   }

@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import threading
+import uuid
 
 import pytest
-from oci_bundle import controller_file, running, runtime, wait_until  # noqa: F401  (a fixture)
+from oci_bundle import OCI, controller_file, running, runtime, wait_until  # noqa: F401  (a fixture)
 
 
 def test_listening_sockets_are_passed_on(runtime, tmp_path):
@@ -93,6 +94,11 @@ def test_a_service_that_ends_before_it_is_ready(runtime, tmp_path):
     assert failed.returncode == 1 and not (runtime.root / "c").exists()
 
 
+def unheard_of(name):
+    """An id that no other container has: /proc/keys shows keyrings of all, also of those that ended and wait to be collected."""
+    return f"{name}-{uuid.uuid4().hex}"
+
+
 def test_session_keyring(runtime):
     if not pathlib.Path("/proc/keys").exists():
         pytest.skip("a kernel without keyrings")
@@ -100,19 +106,20 @@ def test_session_keyring(runtime):
     def show_proc(spec):
         spec["linux"]["maskedPaths"] = []
 
-    runtime.write("a", "/bin/cat", "/proc/keys", change=show_proc)
-    own = runtime.run("run", "-b", runtime.bundle, "a", check=True).stdout
-    assert re.search(r"keyring\s+_ses\.a:", own), own
-    runtime.write("b", "/bin/cat", "/proc/keys", change=show_proc)
-    inherited = runtime.run("run", "--no-new-keyring", "-b", runtime.bundle, "b", check=True).stdout
-    assert "_ses.b" not in inherited
+    name = runtime.write(unheard_of("a"), "/bin/cat", "/proc/keys", change=show_proc)
+    own = runtime.run("run", "-b", runtime.bundle, name, check=True).stdout
+    assert re.search(rf"keyring\s+_ses\.{name}:", own), own
+    name = runtime.write(unheard_of("b"), "/bin/cat", "/proc/keys", change=show_proc)
+    inherited = runtime.run("run", "--no-new-keyring", "-b", runtime.bundle, name, check=True).stdout
+    assert f"_ses.{name}" not in inherited
 
 
 def test_exec_shares_the_session_keyring(runtime):
     if not pathlib.Path("/proc/keys").exists():
         pytest.skip("a kernel without keyrings")
-    running(runtime, change=lambda spec: spec["linux"].update(maskedPaths=[]))
-    listed = [re.findall(r"^(\w+) .*_ses\.a:", runtime.run("exec", "a", "cat", "/proc/keys", check=True).stdout, re.M) for _ in "12"]
+    name = running(runtime, unheard_of("a"), change=lambda spec: spec["linux"].update(maskedPaths=[]))
+    shown = [runtime.run("exec", name, "cat", "/proc/keys", check=True).stdout for _ in "12"]
+    listed = [re.findall(rf"^(\w+) .*_ses\.{name}:", each, re.M) for each in shown]
     assert len(listed[0]) == 1 and listed[0] == listed[1], "exec made another keyring than the container's"
 
 
@@ -351,6 +358,27 @@ def test_all_signals_reach_the_process(runtime):
 
 def criu_works():
     return bool(shutil.which("criu")) and subprocess.run(["criu", "check"], capture_output=True).returncode == 0
+
+
+def options_of(program, *command):
+    """The long options that its help names."""
+    done = subprocess.run([program, *command, "--help"], capture_output=True, text=True)
+    return set(re.findall(r"(?:^|[\s,])(--[a-z][a-z0-9-]+)", done.stdout, re.M))
+
+
+COMMANDS = ["", "create", "run", "start", "exec", "kill", "delete", "pause", "resume", "update", "state", "list", "ps", "events", "spec",
+            "features", "checkpoint", "restore"]
+NEVER = {"--usage"}  # of crun's parser of options: help for those who know it
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("other", ["runc", "crun"])
+def test_every_option_of_runc_and_crun_is_known(other, command):
+    program = shutil.which(other) or pytest.skip(f"needs {other}")
+    words = [command] if command else []
+    theirs = options_of(program, *words)
+    assert theirs or command not in ("", "create", "run", "exec", "update"), f"{other} {command} has no help"
+    assert theirs - options_of(str(OCI), *words) - NEVER == set()
 
 
 @pytest.mark.skipif(not shutil.which("criu"), reason="needs criu")
