@@ -10,6 +10,7 @@
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "registry/remote/remote_client.h"
+#include "storage/unpack/layer_unpacker.h"
 
 namespace engine {
 
@@ -24,6 +25,8 @@ struct FetchContext {
   SharedStore& store;
   Progress& progress;
   const std::function<bool()>& is_cancelled;
+  const storage::UnpackLimits& limits;
+  bool keep_blobs = true;
 };
 
 // Returns once the layer is published under its DiffId, by us or by somebody else who had begun

@@ -188,7 +188,9 @@ class Pull {
                                  .repository = reference_,
                                  .store = shared,
                                  .progress = progress_,
-                                 .is_cancelled = is_cancelled});
+                                 .is_cancelled = is_cancelled,
+                                 .limits = options_.limits,
+                                 .keep_blobs = options_.keep_blobs});
   }
 
   storage::ImageRow make_row(const registry::ResolvedImage& resolved,

@@ -10,6 +10,7 @@
 #include "oci/reference.h"
 #include "registry/remote/remote_client.h"
 #include "storage/store.h"
+#include "storage/unpack/layer_unpacker.h"
 
 namespace engine {
 
@@ -23,6 +24,8 @@ struct PullEvent {
 struct PullOptions {
   oci::Platform platform;
   registry::Client::PlatformChoice choice = registry::Client::PlatformChoice::kHostDefault;
+  storage::UnpackLimits limits;
+  bool keep_blobs = true;  // as files in blobs/sha256, once they are layers
   unsigned parallel = 6;
 };
 
