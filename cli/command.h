@@ -69,6 +69,14 @@ int run_commit(const Globals&, const Words&);
 int run_version(const Globals&, const Words&);
 int run_info(const Globals&, const Words&);
 int run_help(const Globals&, const Words&);
+int run_load(const Globals&, const Words&);
+int run_save(const Globals&, const Words&);
+int run_import(const Globals&, const Words&);
+int run_export(const Globals&, const Words&);
+
+// `pull` from an archive, a layout or a directory (oci/transport.h).
+int pull_from_source(const Globals& globals, const std::string& source, const std::string& platform,
+                     bool quiet);
 
 template <class Action>
 int for_each_argument(const Words& arguments, Action&& action) {

@@ -120,6 +120,14 @@ base::Nanoseconds Store::image_used(const oci::ImageId& image) {
   return query.step() ? query.integer(0) : 0;
 }
 
+std::optional<oci::ImageId> Store::find_image_of_manifest(const oci::Digest& manifest) {
+  Statement query =
+      database_->prepare("SELECT id FROM images WHERE manifest_digest=? AND hidden=0");
+  query.bind(manifest.hex());
+  if (!query.step()) return std::nullopt;
+  return oci::ImageId::from_hex(query.text(0));
+}
+
 std::vector<ImageRow> Store::list_images() {
   Statement query = database_->prepare(kSelectVisible);
   std::vector<ImageRow> rows;

@@ -145,6 +145,8 @@ class Store {
   // What a container was made from. Unlike find_image it also sees an image that was removed by
   // force under a stopped container; such an image goes with its last container.
   ImageRow load_image(const oci::ImageId& id);
+  // The one that came with this very manifest; nullopt where there is none.
+  std::optional<oci::ImageId> find_image_of_manifest(const oci::Digest& manifest);
   std::vector<ImageRow> list_images();
   std::vector<ImageName> list_names();  // sorted
   // Makes the image exist and the name point to it, with its layers marked as used. All layers must
