@@ -178,25 +178,60 @@ void BusWriter::end_array(const Array& array) {
   std::memcpy(bytes_.data() + array.length_at, &length, sizeof length);
 }
 
+namespace {
+
+// See "Basic types" of the D-Bus specification: each is aligned to its size.
+std::size_t size_of(char type) {
+  switch (type) {
+    case 'y':
+    case 'g':
+      return 1;
+    case 'n':
+    case 'q':
+      return 2;
+    case 'x':
+    case 't':
+    case 'd':
+      return 8;
+    default:
+      return 4;
+  }
+}
+
+bool is_text(char type) { return type == 's' || type == 'o' || type == 'g'; }
+
+void write_text(BusWriter& body, char type, const std::string& text) {
+  if (type == 'g') {
+    body.signature(text);
+  } else {
+    body.string(text);
+  }
+}
+
+void write_number(BusWriter& body, char type, std::uint64_t number) {
+  const std::size_t size = size_of(type);
+  body.align(size);
+  for (std::size_t i = 0; i < size; ++i) body.byte(static_cast<std::uint8_t>(number >> 8 * i));
+}
+
+}  // namespace
+
 void write_properties(BusWriter& body, const std::vector<BusProperty>& properties) {
   const auto array = body.begin_array(8);
   for (const BusProperty& property : properties) {
     body.align(8);
     body.string(property.name);
     body.signature(property.type);
-    if (property.type == "s") body.string(property.text);
-    if (property.type == "b") body.boolean(property.number != 0);
-    if (property.type == "t") body.u64(property.number);
-    if (!property.type.starts_with('a')) continue;
-    const auto numbers = body.begin_array(property.type == "au" ? 4 : 1);
-    for (const std::uint32_t number : property.numbers) {
-      if (property.type == "au") {
-        body.u32(number);
-      } else {
-        body.byte(static_cast<std::uint8_t>(number));
-      }
+    const char type = property.type.back();
+    if (!property.type.starts_with('a')) {
+      is_text(type) ? write_text(body, type, property.text)
+                    : write_number(body, type, property.number);
+      continue;
     }
-    body.end_array(numbers);
+    const auto elements = body.begin_array(size_of(type));
+    for (const std::uint64_t number : property.numbers) write_number(body, type, number);
+    for (const std::string& text : property.texts) write_text(body, type, text);
+    body.end_array(elements);
   }
   body.end_array(array);
 }

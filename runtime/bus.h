@@ -38,10 +38,11 @@ class BusWriter {
 // One property of a unit: (sv).
 struct BusProperty {
   std::string name;
-  std::string type;                    // "s", "b", "t", "au", "ay"
-  std::string text;                    // s
-  std::uint64_t number = 0;            // b, t
-  std::vector<std::uint32_t> numbers;  // au, ay
+  std::string type;                    // a basic type of D-Bus, "t", or an array of one, "au"
+  std::string text;                    // s, o, g
+  std::uint64_t number = 0;            // b and all numbers; a double by its bits
+  std::vector<std::uint64_t> numbers;  // an array of those
+  std::vector<std::string> texts;      // an array of texts
   friend bool operator==(const BusProperty&, const BusProperty&) = default;
 };
 void write_properties(BusWriter& body, const std::vector<BusProperty>& properties);

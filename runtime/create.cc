@@ -76,6 +76,7 @@ std::vector<std::string> find_mount_points() {
 // Everything that is worked out before anything is done.
 struct Design {
   std::optional<SystemdUnit> unit;
+  std::vector<BusProperty> unit_annotations;
   bool attaches = false;  // systemd follows processes in a hierarchy that the child does not join
   CgroupPlan cgroups;
   std::optional<ResctrlPlan> resctrl;
@@ -89,6 +90,7 @@ void design_unit(Design& design, const oci::RuntimeSpec& spec, const CreateOptio
   design.unit = parse_systemd_unit(spec.linux_.cgroups_path, options.id);
   design.cgroups = plan_cgroups(design.unit->cgroup_path, spec.linux_.resources, host);
   design.cgroups.adopts = true;
+  design.unit_annotations = parse_unit_annotations(spec.annotations);
   design.attaches = host.layout == CgroupLayout::kHybrid;
   for (const CgroupHierarchy& each : host.v1) {
     if (each.controllers != std::vector<std::string>{"name=systemd"}) continue;
@@ -197,9 +199,12 @@ class Creation {
   void start_own_unit(const Placeholder& placeholder) {
     const base::TraceStep step("runtime", "start the systemd unit");
     const bool is_v2 = !design_.cgroups.clone_into.empty();
-    start_unit(record_.systemd_bus, *design_.unit,
-               plan_unit(*design_.unit, options_.id, placeholder.pid(), spec_.linux_.resources,
-                         is_v2 ? SystemdCgroups::kV2 : SystemdCgroups::kV1));
+    std::vector<BusProperty> properties =
+        plan_unit(*design_.unit, options_.id, placeholder.pid(), spec_.linux_.resources,
+                  is_v2 ? SystemdCgroups::kV2 : SystemdCgroups::kV1);
+    properties.insert(properties.end(), design_.unit_annotations.begin(),
+                      design_.unit_annotations.end());
+    start_unit(record_.systemd_bus, *design_.unit, properties);
     has_unit_ = true;
   }
 

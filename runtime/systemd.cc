@@ -183,7 +183,7 @@ std::vector<BusProperty> plan_unit(const SystemdUnit& unit, const std::string& i
   std::vector<BusProperty> properties = {
       text("Description", "container " + id),
       text("Slice", unit.slice),
-      {.name = "PIDs", .type = "au", .text = {}, .numbers = {static_cast<std::uint32_t>(first)}},
+      {.name = "PIDs", .type = "au", .text = {}, .numbers = {static_cast<std::uint64_t>(first)}},
       flag("Delegate", true),
       flag("MemoryAccounting", true),
       flag("CPUAccounting", true),

@@ -2,6 +2,7 @@
 // them and may tell others about them: the driver of --systemd-cgroup.
 #pragma once
 
+#include <map>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -29,6 +30,13 @@ enum class SystemdCgroups { kV1, kV2 };
 std::vector<BusProperty> plan_unit(const SystemdUnit& unit, const std::string& id, pid_t first,
                                    const oci::Resources& resources, SystemdCgroups version);
 std::vector<BusProperty> plan_limits(const oci::Resources& resources, SystemdCgroups version);
+
+// "org.systemd.property.NAME" of a container's annotations: properties of its unit, whose values
+// are written as in GVariant's text format: "'inactive-or-failed'", "uint64 5", "[\"a\", \"b\"]". A
+// name that ends in Sec counts in seconds and becomes the one in USec, as systemd has it. Throws
+// kInvalid.
+std::vector<BusProperty> parse_unit_annotations(
+    const std::map<std::string, std::string>& annotations);
 
 // A process that does nothing, for a scope must not be empty at any time; ends with its owner.
 class Placeholder {

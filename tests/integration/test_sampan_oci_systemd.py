@@ -111,6 +111,24 @@ def test_a_container_is_a_scope(runtime, systemd):
     assert not [group for group in systemd.groups() if group.name.endswith(".scope")]
 
 
+def test_annotations_are_properties_of_the_unit(runtime, systemd):
+    write(runtime, systemd, "a", "/bin/true")
+    spec = json.loads((runtime.bundle / "config.json").read_text())
+    prefix = "org.systemd.property."
+    spec["annotations"] = {prefix + "CollectMode": "'inactive-or-failed'", prefix + "TimeoutStopSec": "1.5",
+                           prefix + "After": "['a.service', 'b.service']", prefix + "CPUWeight": "uint64 77"}
+    (runtime.bundle / "config.json").write_text(json.dumps(spec))
+    with on_bus(systemd.address):
+        runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "a", check=True)
+        properties = systemd.calls("StartTransientUnit")[0]["properties"]
+        assert properties["CollectMode"] == "inactive-or-failed" and properties["TimeoutStopUSec"] == 1500000
+        assert properties["After"] == ["a.service", "b.service"] and properties["CPUWeight"] == 77
+        spec["annotations"] = {prefix + "Bad": "word"}
+        (runtime.bundle / "config.json").write_text(json.dumps(spec))
+        refused = runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "a")
+    assert refused.returncode == 1 and f"annotations.{prefix}Bad" in refused.stderr and refused.stderr.count("\n") == 1
+
+
 def test_in_the_foreground_and_by_create(runtime, systemd):
     write(runtime, systemd, "a", "/bin/sh", "-c", "exit 9")
     with on_bus(systemd.address):
