@@ -345,8 +345,17 @@ void checkpoint(const fs::path& state_dir, const oci::RuntimeSpec& spec, const C
   Words words = dump_words(outside);
   words.insert(words.end(), {"-t", std::to_string(pid), "--root",
                              (record.state.bundle / spec.root.path).lexically_normal()});
+  std::vector<base::DescriptorMap> descriptors = {{-1, 0}, {-1, 1}, {-1, 2}};
+  if (criu.status_fd >= 0) {
+    descriptors.push_back({criu.status_fd, 3});
+    words.insert(words.end(), {"--status-fd", "3"});
+  }
+  if (after == AfterDump::kPreDump) {
+    words.emplace_back("--track-mem");
+    return run_criu(criu, words, "pre-dump", descriptors);
+  }
   if (after == AfterDump::kLeaveRunning) words.emplace_back("--leave-running");
-  run_criu(criu, words, "dump", {});
+  run_criu(criu, words, "dump", descriptors);
   save_manifest(criu.images, outside);
 }
 

@@ -16,9 +16,12 @@ struct CriuOptions {
   fs::path work;                 // for logs; empty: `images`
   // Words of criu's own command line that both programs understand alike: "--tcp-established".
   std::vector<std::string> words;
+  int status_fd = -1;  // gets a zero byte once criu is ready to serve lazy pages
 };
 
-enum class AfterDump { kEnd, kLeaveRunning };
+// kPreDump: only memory is written, for a later checkpoint that names these images its parent's;
+// restore() can't use them alone.
+enum class AfterDump { kEnd, kLeaveRunning, kPreDump };
 // Throws kUnsupported for what criu can't take along, kSystem with criu's own words. With kEnd the
 // container's processes are gone afterwards, and the rest is for remove().
 void checkpoint(const fs::path& state_dir, const oci::RuntimeSpec& spec, const CriuOptions& criu,

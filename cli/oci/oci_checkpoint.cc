@@ -17,10 +17,11 @@ using base::ErrorKind;
 // What runc calls it and criu understands: those of both commands, then dump's, then restore's.
 struct Flags {
   std::string id, bundle, images = "checkpoint", work, parent, page_server, cgroups, lsm_profile,
-                          lsm_mount_context, console_socket, pid_file, status_fd;
+                          lsm_mount_context, console_socket, pid_file;
   Words empty_namespaces;
   bool tcp_established = false, ext_unix_sk = false, shell_job = false, file_locks = false,
        lazy_pages = false, auto_dedup = false;
+  int status_fd = -1;
   bool leave_running = false, pre_dump = false;
   bool detach = false, no_subreaper = false, no_pivot = false;
 };
@@ -66,6 +67,33 @@ runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
   return criu;
 }
 
+// As criu wants it: from the new images' directory to the earlier ones'.
+void add_parent(const Flags& flags, runtime::CriuOptions& criu) {
+  if (flags.parent.empty()) return;
+  if (fs::path(flags.parent).is_absolute() || !fs::is_directory(criu.images / flags.parent)) {
+    throw Error(ErrorKind::kInvalid, "--parent-path \"" + flags.parent +
+                                         "\": a directory, relative to --image-path, is wanted");
+  }
+  criu.words.insert(criu.words.end(), {"--prev-images-dir", flags.parent, "--track-mem"});
+}
+
+void add_page_server(const Flags& flags, runtime::CriuOptions& criu) {
+  if (flags.page_server.empty()) {
+    if (flags.lazy_pages) {
+      throw Error(ErrorKind::kInvalid, "--lazy-pages needs --page-server, which serves them");
+    }
+    return;
+  }
+  const std::size_t colon = flags.page_server.rfind(':');
+  if (colon == std::string::npos) {
+    throw Error(ErrorKind::kInvalid, "--page-server wants ADDRESS:PORT");
+  }
+  // With lazy pages criu itself becomes the server.
+  if (!flags.lazy_pages) criu.words.emplace_back("--page-server");
+  criu.words.insert(criu.words.end(), {"--address", flags.page_server.substr(0, colon), "--port",
+                                       flags.page_server.substr(colon + 1)});
+}
+
 }  // namespace
 
 int run_checkpoint(const Globals& globals, const Words& words) {
@@ -75,32 +103,23 @@ int run_checkpoint(const Globals& globals, const Words& words) {
   add_common(app, flags);
   app.add_option("--parent-path", flags.parent, "Images of an earlier --pre-dump");
   app.add_flag("-R,--leave-running", flags.leave_running, "Do not end the container");
-  app.add_flag("--pre-dump", flags.pre_dump, "Only memory; the container goes on");
+  app.add_flag("--pre-dump", flags.pre_dump,
+               "Only memory, for the --parent-path of a later checkpoint; the container goes on");
   app.add_option("--page-server", flags.page_server, "ADDRESS:PORT that gets the memory");
-  app.add_option("--status-fd", flags.status_fd, "Descriptor to tell that lazy pages are ready");
+  app.add_option("--status-fd", flags.status_fd, "Descriptor to tell that lazy pages are ready")
+      ->check(CLI::Range(3, 1 << 20));
   parse(app, words);
   const runtime::State state = load(globals, flags.id);
-  if (flags.pre_dump || !flags.status_fd.empty()) {
-    throw Error(ErrorKind::kUnsupported, "--pre-dump and --status-fd are not supported");
-  }
   runtime::CriuOptions criu = criu_of(globals, flags);
-  if (!flags.parent.empty()) {
-    criu.words.insert(criu.words.end(), {"--prev-images-dir", flags.parent, "--track-mem"});
-  }
-  if (!flags.page_server.empty()) {
-    const std::size_t colon = flags.page_server.rfind(':');
-    if (colon == std::string::npos) {
-      throw Error(ErrorKind::kInvalid, "--page-server wants ADDRESS:PORT");
-    }
-    criu.words.insert(criu.words.end(),
-                      {"--page-server", "--address", flags.page_server.substr(0, colon), "--port",
-                       flags.page_server.substr(colon + 1)});
-  }
+  add_parent(flags, criu);
+  add_page_server(flags, criu);
+  criu.status_fd = flags.status_fd;
+  const runtime::AfterDump after = flags.pre_dump        ? runtime::AfterDump::kPreDump
+                                   : flags.leave_running ? runtime::AfterDump::kLeaveRunning
+                                                         : runtime::AfterDump::kEnd;
   const fs::path state_dir = state_dir_of(globals, flags.id);
-  runtime::checkpoint(
-      state_dir, load_spec_of(state_dir, state), criu,
-      flags.leave_running ? runtime::AfterDump::kLeaveRunning : runtime::AfterDump::kEnd);
-  if (!flags.leave_running) runtime::remove(state_dir, runtime::RemoveMode::kForced);
+  runtime::checkpoint(state_dir, load_spec_of(state_dir, state), criu, after);
+  if (after == runtime::AfterDump::kEnd) runtime::remove(state_dir, runtime::RemoveMode::kForced);
   return 0;
 }
 

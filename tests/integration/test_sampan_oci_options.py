@@ -398,7 +398,11 @@ def test_checkpoint_options(runtime, tmp_path):
     for words, expected in ((["--criu", "/nowhere/criu", "checkpoint", *images, "a"], "/nowhere/criu"),
                             (["--criu", "no-criu", "checkpoint", *images, "a"], "no no-criu here: install it"),
                             (["checkpoint", *images, "--manage-cgroups-mode", "odd", "a"], "manage-cgroups-mode"),
-                            (["checkpoint", *images, "--pre-dump", "a"], "--pre-dump"),
+                            (["checkpoint", *images, "--parent-path", "/abs", "a"], "--parent-path"),
+                            (["checkpoint", *images, "--parent-path", "nowhere", "a"], "--parent-path"),
+                            (["checkpoint", *images, "--lazy-pages", "a"], "--page-server"),
+                            (["checkpoint", *images, "--page-server", "nowhere", "a"], "ADDRESS:PORT"),
+                            (["checkpoint", *images, "--status-fd", "x", "a"], "status-fd"),
                             (["checkpoint", *images, "missing"], "does not exist"),
                             (["restore", *images, "-b", runtime.bundle, "b"], "no checkpoint of ours")):
         result = runtime.run(*words)

@@ -170,6 +170,19 @@ test_checkpoint_and_restore() {
   wait $waiting; is $? 137 && gone third
 }
 
+# Memory first, while the container runs; what has changed since, at the end.
+test_checkpoint_in_two_steps() {
+  start count || return 1
+  eventually test -s /t/shared/count
+  oci checkpoint --pre-dump --image-path /run/steps/first --work-path /run/work count || { tail -n 20 /run/work/pre-dump.log; return 1; }
+  has_status count running && test -e /run/steps/first/inventory.img || return 1
+  oci checkpoint --parent-path ../first --image-path /run/steps/second --work-path /run/work count || { tail -n 20 /run/work/dump.log; return 1; }
+  test -e /run/steps/second/parent && gone count || return 1
+  oci restore -d --image-path /run/steps/second --work-path /run/work -b /t/count steps < /dev/null > /run/steps.log 2>&1 ||
+    { cat /run/steps.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status steps running && oci delete -f steps && gone steps
+}
+
 test_restore_tells_why_it_can_not() {
   out=$(oci restore --image-path /run/no-images -b /t/count nothing 2>&1); is $? 1 && has "$out" "no checkpoint of ours" && gone nothing
 }
