@@ -242,6 +242,13 @@ std::string BusMessage::text_at(std::string_view signature, std::size_t index) c
     if (signature[i] == 'u') {
       const std::uint32_t number = reader.u32();
       if (i == index) return std::to_string(number);
+    } else if (signature[i] == 'g') {
+      std::string text;
+      for (std::size_t size = reader.byte(); size > 0; --size) {
+        text += static_cast<char>(reader.byte());
+      }
+      reader.byte();  // the zero at its end
+      if (i == index) return text;
     } else {
       std::string text = reader.string();
       if (i == index) return text;
@@ -283,24 +290,26 @@ Bus::Bus(const std::string& address)
         .body = {}});
 }
 
-// "Authentication Protocol": we are who the kernel says we are.
-void Bus::authenticate() {
-  std::string hex;
-  for (const char digit : std::to_string(geteuid())) {
-    char pair[3] = {};
-    std::snprintf(pair, sizeof pair, "%02x", static_cast<unsigned>(digit));
-    hex += pair;
-  }
-  base::write_all(socket_.get(), std::string("\0AUTH EXTERNAL ", 15) + hex + "\r\n");
-  std::string answer;
-  while (answer.find("\r\n") == std::string::npos && answer.size() < 512) {
+std::string Bus::read_line() {
+  std::string line;
+  while (!line.ends_with("\r\n") && line.size() < 512) {
     char letter = 0;
     if (base::check(read(socket_.get(), &letter, 1), "D-Bus") == 0) break;
-    answer += letter;
+    line += letter;
   }
+  return line;
+}
+
+// "Authentication Protocol": we are who the kernel says we are. Without a word about our id, which
+// in a user namespace is another one than the bus sees.
+void Bus::authenticate() {
+  using namespace std::string_view_literals;  // whose length counts the first zero
+  base::write_all(socket_.get(), "\0AUTH EXTERNAL\r\nDATA\r\n"sv);
+  std::string answer = read_line();
+  if (answer.starts_with("DATA")) answer = read_line();
   if (!answer.starts_with("OK ")) {
     throw Error(ErrorKind::kSystem,
-                "the system bus does not let user " + std::to_string(geteuid()) + " in: " + answer);
+                "the bus does not let user " + std::to_string(geteuid()) + " in: " + answer);
   }
   base::write_all(socket_.get(), "BEGIN\r\n");
 }

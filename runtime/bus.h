@@ -52,8 +52,8 @@ struct BusMessage {
   Type type = Type::kCall;
   std::uint32_t serial = 0, reply_to = 0;
   std::string member, error_name, body;
-  // The n-th of leading values of the body, which are strings and numbers of 32 bits ("uoss");
-  // empty where there is none.
+  // The n-th of leading values of the body, which are strings, signatures and numbers of 32 bits
+  // ("uoss"; "gs" for a variant that holds a string); empty where there is none.
   std::string text_at(std::string_view signature, std::size_t index) const;
 };
 // The message at the start of `bytes`, of which it takes `size`; false where more has to be read.
@@ -62,8 +62,8 @@ bool parse_message(std::string_view bytes, BusMessage& message, std::size_t& siz
 
 class Bus {
  public:
-  // `address`: as in DBUS_SYSTEM_BUS_ADDRESS; empty: the system's bus. Throws kUnavailable, saying
-  // what is missing.
+  // `address`: as in DBUS_SYSTEM_BUS_ADDRESS or DBUS_SESSION_BUS_ADDRESS; empty: the system's bus.
+  // Throws kUnavailable, saying what is missing.
   explicit Bus(const std::string& address);
 
   struct Call {
@@ -77,6 +77,7 @@ class Bus {
 
  private:
   void authenticate();
+  std::string read_line();
   void send_call(const Call& call);
   BusMessage read_message(int milliseconds);
 

@@ -53,6 +53,7 @@ struct CreateOptions {
   // The cgroups are a transient unit of the systemd on this bus (as in DBUS_SYSTEM_BUS_ADDRESS;
   // "": the system's), named by a cgroupsPath of the form "slice:prefix:name".
   std::optional<std::string> systemd_bus;
+  bool systemd_is_users = false;  // a user's own manager, whose units are below its own group
   // Whether cgroups that this user may not make or change are left out; none: where we are not
   // root.
   std::optional<bool> rootless;

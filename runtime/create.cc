@@ -88,6 +88,7 @@ struct Design {
 void design_unit(Design& design, const oci::RuntimeSpec& spec, const CreateOptions& options,
                  const CgroupHost& host) {
   design.unit = parse_systemd_unit(spec.linux_.cgroups_path, options.id);
+  if (options.systemd_is_users) put_below_manager(*design.unit, options.systemd_bus.value());
   design.cgroups = plan_cgroups(design.unit->cgroup_path, spec.linux_.resources, host);
   design.cgroups.adopts = true;
   design.unit_annotations = parse_unit_annotations(spec.annotations);
@@ -112,8 +113,9 @@ Design make_design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   } else {
     design.cgroups =
         plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
-    if (options.rootless.value_or(geteuid() != 0))
-      design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
+  }
+  if (options.rootless.value_or(geteuid() != 0)) {
+    design.cgroups = keep_permitted(std::move(design.cgroups), decisions);
   }
   if (spec.linux_.intel_rdt) {
     design.resctrl = plan_resctrl(*spec.linux_.intel_rdt, options.id,

@@ -148,6 +148,25 @@ SystemdUnit parse_systemd_unit(const std::string& cgroups_path, const std::strin
   return unit;
 }
 
+void put_below_manager(SystemdUnit& unit, const std::string& bus_address) {
+  BusWriter body;
+  body.string(kManager);
+  body.string("ControlGroup");
+  Bus bus(bus_address);
+  const BusMessage answer = bus.call({.destination = kService,
+                                      .path = kObject,
+                                      .interface = "org.freedesktop.DBus.Properties",
+                                      .member = "Get",
+                                      .signature = "ss",
+                                      .body = body.bytes()});
+  const std::string manager = answer.text_at("gs", 1);
+  if (!manager.starts_with('/')) {
+    throw Error(ErrorKind::kUnavailable, "the user's systemd does not say what its cgroup is");
+  }
+  if (unit.slice == "system.slice") unit.slice = "user.slice";
+  unit.cgroup_path = (manager == "/" ? "" : manager) + expand_slice(unit.slice) + "/" + unit.name;
+}
+
 std::vector<BusProperty> plan_limits(const oci::Resources& resources, SystemdCgroups version) {
   const bool v2 = version == SystemdCgroups::kV2;
   std::vector<BusProperty> properties;

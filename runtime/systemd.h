@@ -24,6 +24,10 @@ struct SystemdUnit {
 // Throws kInvalid.
 SystemdUnit parse_systemd_unit(const std::string& cgroups_path, const std::string& id);
 
+// Units of a user's manager have their groups below the manager's own, "system.slice" apart, which
+// only the system has: it becomes user.slice. Asks the manager; throws kUnavailable.
+void put_below_manager(SystemdUnit& unit, const std::string& bus);
+
 enum class SystemdCgroups { kV1, kV2 };
 // What systemd is told of the unit and its limits. The files of the group are written by ourselves
 // all the same: they say more than properties can.

@@ -100,7 +100,7 @@ Json linux_features() {
   return {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
           {"capabilities", runtime::all_capabilities()},
           {"cgroup",
-           {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}}},
+           {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", true}, {"rdma", true}}},
           {"seccomp",
            {{"enabled", true},
             {"actions", runtime::known_seccomp_actions()},

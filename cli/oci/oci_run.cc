@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <optional>
+#include <sstream>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -85,9 +86,40 @@ fs::path bundle_of(const Flags& flags) {
   return !bundle.has_filename() && bundle != bundle.root_path() ? bundle.parent_path() : bundle;
 }
 
-std::string system_bus_address() {
-  const char* const address = std::getenv("DBUS_SYSTEM_BUS_ADDRESS");
-  return address == nullptr ? "" : address;
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// Whoever is root only in a user namespace has no right to the system's units.
+bool is_in_user_namespace() {
+  std::istringstream map(base::find_file("/proc/self/uid_map").value_or(""));
+  std::uint64_t inside = 0;
+  std::uint64_t outside = 0;
+  std::uint64_t count = 0;
+  map >> inside >> outside >> count;
+  return map && (inside != 0 || outside != 0 || count != 0xffffffffU);
+}
+
+// As libsystemd finds a user's bus; see sd_bus_default(3).
+std::string user_bus_address() {
+  std::string address = variable("DBUS_SESSION_BUS_ADDRESS");
+  const std::string directory = variable("XDG_RUNTIME_DIR");
+  if (address.empty() && !directory.empty()) address = "unix:path=" + directory + "/bus";
+  if (address.empty()) {
+    throw Error(ErrorKind::kUnavailable,
+                "--systemd-cgroup without root asks the user's systemd: neither "
+                "DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR says where");
+  }
+  return address;
+}
+
+void choose_systemd(const Globals& globals, runtime::CreateOptions& options) {
+  if (!globals.systemd_cgroup) return;
+  options.systemd_is_users = globals.rootless.value_or(
+      geteuid() != 0 || (variable("DBUS_SYSTEM_BUS_ADDRESS").empty() && is_in_user_namespace()));
+  options.systemd_bus =
+      options.systemd_is_users ? user_bus_address() : variable("DBUS_SYSTEM_BUS_ADDRESS");
 }
 
 Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
@@ -97,19 +129,18 @@ Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
   request.has_other_config = !flags.config.empty();
   check_terminal(request.spec, flags, leaves);
   if (!flags.console_socket.empty()) request.console = connect_console(flags.console_socket);
-  request.options = {
-      .id = flags.id,
-      .bundle = bundle,
-      .state_dir = state_dir_of(globals, flags.id),
-      .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
-      .cgroup_parent = "/sampan",
-      .systemd_bus = globals.systemd_cgroup ? std::optional(system_bus_address()) : std::nullopt,
-      .rootless = globals.rootless,
-      .preserve_fds = flags.preserve_fds,
-      .console_socket = request.console.get(),
-      .cache_dir = seccomp_cache_of(globals),
-      .new_keyring = !flags.no_new_keyring,
-      .no_pivot = flags.no_pivot};
+  request.options = {.id = flags.id,
+                     .bundle = bundle,
+                     .state_dir = state_dir_of(globals, flags.id),
+                     .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+                     .cgroup_parent = "/sampan",
+                     .rootless = globals.rootless,
+                     .preserve_fds = flags.preserve_fds,
+                     .console_socket = request.console.get(),
+                     .cache_dir = seccomp_cache_of(globals),
+                     .new_keyring = !flags.no_new_keyring,
+                     .no_pivot = flags.no_pivot};
+  choose_systemd(globals, request.options);
   if (!leaves && request.spec.process && !request.spec.process->console_size) {
     request.spec.process->console_size = find_console_size();
   }

@@ -1,5 +1,5 @@
 """The part of systemd that a container runtime talks to: org.freedesktop.systemd1.Manager with transient scopes, on the bus of
-DBUS_SYSTEM_BUS_ADDRESS. Makes the groups of a scope as systemd does on a hybrid host, in the hierarchies by which it follows
+DBUS_SYSTEM_BUS_ADDRESS; with a second argument, a user's manager in that group. Makes the groups of a scope as systemd does on a hybrid host, in the hierarchies by which it follows
 processes, and ends the scope's processes when it is stopped. Writes each call as a JSON line to the file that it is given.
 """
 
@@ -29,8 +29,9 @@ def plain(value):
 
 
 class Manager(dbus.service.Object):
-    def __init__(self, bus, log):
+    def __init__(self, bus, log, own_group):
         super().__init__(bus, "/org/freedesktop/systemd1")
+        self.own_group = own_group
         self.log, self.units, self.jobs = open(log, "a", buffering=1), {}, 0
 
     def note(self, call, **what):
@@ -49,6 +50,11 @@ class Manager(dbus.service.Object):
     def JobRemoved(self, number, job, unit, result):
         pass
 
+    @dbus.service.method("org.freedesktop.DBus.Properties", in_signature="ss", out_signature="v")
+    def Get(self, interface, name):
+        self.note("Get", name=str(name))
+        return {"ControlGroup": self.own_group or "/"}[str(name)]
+
     @dbus.service.method(MANAGER)
     def Subscribe(self):
         self.note("Subscribe")
@@ -64,7 +70,7 @@ class Manager(dbus.service.Object):
         slices, stem = [], values["Slice"].removesuffix(".slice").split("-")
         for depth in range(len(stem)):
             slices.append("-".join(stem[:depth + 1]) + ".slice")
-        self.units[name] = "/".join([*slices, name])
+        self.units[name] = "/".join([*self.own_group.split("/"), *slices, name]).lstrip("/")
         for group in self.groups(name):
             group.mkdir(parents=True, exist_ok=True)
         self.attach(name, values["PIDs"])
@@ -108,7 +114,7 @@ def main():
     dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
     bus = dbus.SystemBus()
     name = dbus.service.BusName("org.freedesktop.systemd1", bus)
-    manager = Manager(bus, sys.argv[1])
+    manager = Manager(bus, sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
     manager.note("ready", name=name.get_name())
     GLib.MainLoop().run()
 

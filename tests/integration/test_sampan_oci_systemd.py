@@ -22,14 +22,14 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 
 
 class Systemd:
-    def __init__(self, folder):
+    def __init__(self, folder, own_group=""):
         self.address, self.calls_file = f"unix:path={folder}/bus", folder / "calls"
         self.environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.address}
         self.slice = f"sampantest{os.getpid()}"
         (folder / "bus.conf").write_text(CONFIG.format(folder=folder))
         self.daemon = subprocess.Popen(["dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork"])
         wait_until(lambda: (folder / "bus").exists())
-        self.service = subprocess.Popen([sys.executable, SOURCE / "tests/fakes/systemd.py", self.calls_file], env=self.environment)
+        self.service = subprocess.Popen([sys.executable, SOURCE / "tests/fakes/systemd.py", self.calls_file, own_group], env=self.environment)
         wait_until(lambda: self.calls("ready"))
 
     def calls(self, kind):
@@ -59,15 +59,15 @@ def systemd():
 
 
 @contextlib.contextmanager
-def on_bus(address):
-    before = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
-    os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = address
+def on_bus(address, variable="DBUS_SYSTEM_BUS_ADDRESS"):
+    before = os.environ.get(variable)
+    os.environ[variable] = address
     try:
         yield
     finally:
-        del os.environ["DBUS_SYSTEM_BUS_ADDRESS"]
+        del os.environ[variable]
         if before:
-            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = before
+            os.environ[variable] = before
 
 
 def write(runtime, systemd, name, *args, **resources):
@@ -127,6 +127,39 @@ def test_annotations_are_properties_of_the_unit(runtime, systemd):
         (runtime.bundle / "config.json").write_text(json.dumps(spec))
         refused = runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "a")
     assert refused.returncode == 1 and f"annotations.{prefix}Bad" in refused.stderr and refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("found_by", ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"])
+def test_a_users_own_manager(runtime, found_by):
+    """Its units are below the group that it is in itself."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sampan-bus-", dir="/tmp"))
+    own = f"/sampantest{os.getpid()}.slice/user@0.service"
+    systemd = Systemd(folder, own)
+    try:
+        runtime.write("a", "/bin/sleep", "100", change=lambda spec: spec["linux"].update(cgroupsPath=":sampan:a"))
+        with on_bus(systemd.address if found_by.startswith("DBUS") else str(folder), found_by), on_bus("unix:path=/nowhere"):
+            runtime.run("--rootless", "true", "--systemd-cgroup", "run", "-d", "-b", runtime.bundle, "a", check=True)
+        assert systemd.calls("StartTransientUnit")[0]["properties"]["Slice"] == "user.slice"
+        inside = pathlib.Path(f"/proc/{runtime.state('a')['pid']}/cgroup").read_text()
+        assert f"name=systemd:{own}/user.slice/sampan-a.scope\n" in inside
+        runtime.run("delete", "--force", "a", check=True)
+        assert systemd.calls("StopUnit")[-1]["name"] == "sampan-a.scope"
+    finally:
+        for path in sorted(pathlib.Path("/sys/fs/cgroup").glob(f"*/{own[1:]}/**/*"), reverse=True):
+            if path.is_dir():
+                path.rmdir()
+        for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{own[1:]}"):
+            path.rmdir()
+        systemd.stop()
+        shutil.rmtree(folder)
+
+
+def test_without_root_somebody_must_say_where_the_users_systemd_is(runtime):
+    runtime.write("a", "/bin/true", change=lambda spec: spec["linux"].update(cgroupsPath=":sampan:a"))
+    words = runtime.command("--rootless", "true", "--systemd-cgroup", "run", "-b", runtime.bundle, "a")
+    environment = {name: value for name, value in os.environ.items() if name not in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "XDG_RUNTIME_DIR" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_in_the_foreground_and_by_create(runtime, systemd):
