@@ -139,6 +139,8 @@ TEST_F(RootlessTest, RefusesWhatASingleGroupCanNotGive) {
       as_user([&] {
         oci::RuntimeSpec spec = make_mapped({"true"});
         spec.linux_.namespaces.pop_back();
+        spec.linux_.uid_mappings.clear();
+        spec.linux_.gid_mappings.clear();
         return run(spec, make_bundle_options()).output;
       }),
       "error: linux.namespaces: a container of a user other than root needs a user namespace");
