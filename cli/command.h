@@ -66,6 +66,7 @@ int run_inspect_image(const Globals&, const Words&);
 int run_bundle_export(const Globals&, const Words&);
 int run_diff(const Globals&, const Words&);
 int run_commit(const Globals&, const Words&);
+int run_cp(const Globals&, const Words&);
 int run_version(const Globals&, const Words&);
 int run_info(const Globals&, const Words&);
 int run_help(const Globals&, const Words&);

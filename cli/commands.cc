@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"attach", "Attach local standard streams to a running container", run_attach},
     {"bundle export", "Write an OCI bundle that runc and crun can run", run_bundle_export},
     {"commit", "Create a new image from a container's changes", run_commit},
+    {"cp", "Copy files/folders between a container and the local filesystem", run_cp},
     {"create", "Create a new container", run_create},
     {"diff", "Inspect changes to files or directories on a container's filesystem", run_diff},
     {"inspect", "Return low-level information on containers and images", run_inspect},
@@ -47,6 +48,7 @@ constexpr Command kCommands[] = {
     // docker's long forms; not in the help, since each is one of the above.
     {"container attach", "", run_attach},
     {"container commit", "", run_commit},
+    {"container cp", "", run_cp},
     {"container create", "", run_create},
     {"container diff", "", run_diff},
     {"container exec", "", run_exec},

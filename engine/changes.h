@@ -13,4 +13,12 @@ struct CommitRequest {
   bool pause = true;                 // a running container stands still meanwhile
 };
 
+struct CopyRequest {
+  std::string container, container_path;
+  std::string host_path;      // "-": a tar stream on our standard input or output
+  std::string working_dir;    // where a relative host_path begins
+  bool archive = false;       // owners, too
+  bool follow_links = false;  // of the source: a link at its end
+};
+
 }  // namespace engine

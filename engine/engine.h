@@ -128,6 +128,10 @@ class Engine {
   // even if this process is killed.
   std::string commit(std::string_view name_or_id, const CommitRequest& request);
 
+  // docker's `cp` in both directions: the bytes that docker would say were copied.
+  std::uint64_t copy_from(const CopyRequest& request);
+  std::uint64_t copy_to(const CopyRequest& request);
+
   // docker's inspect document for a container or an image, as JSON text of one object. nullopt: no
   // such object.
   std::optional<std::string> inspect_container(std::string_view name_or_id);
@@ -141,6 +145,7 @@ class Engine {
   void export_bundle(std::string_view container_or_image, const fs::path& destination);
 
  private:
+  friend class ContainerRoot;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -13,6 +13,8 @@ using ImageCommand = int (*)(int argc, char** argv, EventWriter& events);
 // RegistryAccess (registry_access.h), which gives them up, before it does anything else.
 int run_pull_command(int argc, char** argv, EventWriter& events);
 int run_commit_command(int argc, char** argv, EventWriter& events);
+int run_copy_out_command(int argc, char** argv, EventWriter& events);
+int run_copy_in_command(int argc, char** argv, EventWriter& events);
 
 // Not for people: answers sampan-registry's questions for credentials on descriptor 4.
 int run_credentials_command(int argc, char** argv, EventWriter& events);

@@ -31,6 +31,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {.name = "pull", .run = cli::run_pull_command, .rights = Rights::kDropsThem},
     {.name = "commit", .run = cli::run_commit_command},
+    {.name = "copy-in", .run = cli::run_copy_in_command},
+    {.name = "copy-out", .run = cli::run_copy_out_command},
     {.name = "__credentials", .run = cli::run_credentials_command},
 };
 
