@@ -30,6 +30,8 @@ IDLE = 0.06  # seconds between two runs: what a machine does on its own must not
 def enter_namespaces():
     if os.environ.get("SAMPAN_BENCH_INSIDE") == "1":
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        # As on every Debian, where what lies in /run does not outlive a boot. dockerd and podman have their sockets there, too.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
         # crun 1.8 refuses a hybrid of both versions of cgroups: all engines see the first version only.
         if os.path.ismount("/sys/fs/cgroup/unified"):
             subprocess.run(["umount", "-l", "/sys/fs/cgroup/unified"], check=True)
