@@ -234,6 +234,8 @@ JsonTree::JsonTree(std::string_view text, const JsonLimits& limits) {
   text_ = text;
   // Enough for a config.json; "[{},{},…" takes a few reallocations.
   nodes_.reserve(std::min(text.size() / 16 + 1, limits.values));
+  // A value takes a dozen bytes of a config.json: one list that need not be moved as it grows.
+  nodes_.reserve(text.size() / 12);
   Builder builder(nodes_, limits,
                   is_plain(text) ? Builder::Strings::kPlain : Builder::Strings::kToBeChecked);
   rapidjson::InsituStringStream stream(text_.data());

@@ -93,10 +93,27 @@ int inherit_if_empty(const CgroupWrite& write) {
   return write_cgroup_file(write.file, base::read_file(write.value));
 }
 
-int apply_write(const CgroupWrite& write) {
+// The file that was written last stays open: device rules go into one, a write each.
+class PlainWriter {
+ public:
+  int write(const CgroupWrite& what) {
+    if (!fd_ || file_ != what.file) {
+      fd_.reset(open(what.file.c_str(), O_WRONLY | O_CLOEXEC));
+      if (!fd_) return errno;
+      file_ = what.file;
+    }
+    return write_cgroup_value(fd_.get(), what.value);
+  }
+
+ private:
+  base::UniqueFd fd_;
+  std::string file_;
+};
+
+int apply_write(const CgroupWrite& write, PlainWriter& writer) {
   switch (write.kind) {
     case Kind::kPlain:
-      return write_cgroup_file(write.file, write.value);
+      return writer.write(write);
     case Kind::kInheritIfEmpty:
       return inherit_if_empty(write);
     case Kind::kEnableMissing:
@@ -139,15 +156,16 @@ bool remove_group(const std::string& path) {
 }  // namespace
 
 void apply_cgroup_writes(const std::vector<CgroupWrite>& writes) {
+  PlainWriter writer;
   for (std::size_t i = 0; i < writes.size(); ++i) {
     const CgroupWrite& write = writes[i];
     const bool has_next = i + 1 < writes.size();
-    int failure = apply_write(write);
+    int failure = apply_write(write, writer);
     if (write.failure == Failure::kTryNext && failure != ENOENT && has_next) ++i;
     if (write.failure == Failure::kTryNext && failure == ENOENT && has_next) continue;
     if (write.failure == Failure::kRetryAfterNext && failure == EINVAL && has_next) {
-      if (const int next = apply_write(writes[++i])) throw_write(writes[i], next);
-      failure = apply_write(write);
+      if (const int next = apply_write(writes[++i], writer)) throw_write(writes[i], next);
+      failure = apply_write(write, writer);
     }
     if (failure == 0 || write.failure == Failure::kIgnored) continue;
     if (failure == ENOENT && write.failure == Failure::kOptionalFile) continue;

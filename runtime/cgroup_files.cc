@@ -82,13 +82,16 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
-int write_cgroup_file(const std::string& file, std::string_view value) {
-  const base::UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) return errno;
+int write_cgroup_value(int fd, std::string_view value) {
   for (;;) {
-    if (write(fd.get(), value.data(), value.size()) >= 0) return 0;
+    if (write(fd, value.data(), value.size()) >= 0) return 0;
     if (errno != EINTR) return errno;
   }
+}
+
+int write_cgroup_file(const std::string& file, std::string_view value) {
+  const base::UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  return fd ? write_cgroup_value(fd.get(), value) : errno;
 }
 
 bool is_cgroup2(const std::string& directory) {

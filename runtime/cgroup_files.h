@@ -18,6 +18,7 @@ std::vector<std::string> split_words(std::string_view text);
 
 // 0 or errno. One write(2), as these files want it.
 int write_cgroup_file(const std::string& file, std::string_view value);
+int write_cgroup_value(int fd, std::string_view value);
 
 bool is_cgroup2(const std::string& directory);
 

@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/files.h"
 #include "runtime/cgroup.h"
@@ -125,10 +128,78 @@ CgroupHost parse_cgroup_host(std::string_view mountinfo, std::string_view self_c
   return host;
 }
 
+namespace {
+
+constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
+constexpr std::uint64_t kInitialCgroupNamespace = 0xeffffffb;  // its inode on nsfs, in every kernel
+
+// Whether the top group of a whole hierarchy is mounted there.
+bool is_hierarchy(const std::string& path, long type) {
+  struct statfs file_system = {};
+  struct stat info = {};
+  return statfs(path.c_str(), &file_system) == 0 && file_system.f_type == type &&
+         stat(path.c_str(), &info) == 0 && info.st_ino == 1;  // the first of a kernfs
+}
+
+std::vector<std::string> to_strings(const std::vector<std::string_view>& views) {
+  return {views.begin(), views.end()};
+}
+
+// One line of /proc/self/cgroup whose hierarchy lies where all of them lie by convention; false
+// where it must be looked for.
+bool add_conventional(CgroupHost& host, std::string_view line) {
+  const std::size_t first = line.find(':');
+  const std::size_t second = line.find(':', first + 1);
+  if (second == std::string_view::npos) return false;
+  const std::string_view names = line.substr(first + 1, second - first - 1);
+  CgroupHierarchy hierarchy{.own_path = below_root(line.substr(second + 1), "/")};
+  if (names.empty()) {
+    hierarchy.mount_point = std::string(kCgroupRoot) + "/unified";
+    if (is_hierarchy(hierarchy.mount_point, CGROUP2_SUPER_MAGIC)) host.v2 = std::move(hierarchy);
+    return true;
+  }
+  constexpr std::string_view kNamed = "name=";
+  const bool is_named = names.starts_with(kNamed);
+  hierarchy.mount_point = std::string(kCgroupRoot) + "/" +
+                          std::string(is_named ? names.substr(kNamed.size()) : names);
+  if (!is_hierarchy(hierarchy.mount_point, CGROUP_SUPER_MAGIC)) return is_named;
+  hierarchy.controllers = to_strings(split(names, ','));
+  host.v1.push_back(std::move(hierarchy));
+  return true;
+}
+
+// The answer of mountinfo without mountinfo, which takes the longer the more is mounted: where the
+// convention (file-hierarchy(7), cgroups(7)) is kept and we see the hierarchies whole.
+std::optional<CgroupHost> find_conventional(std::string_view self_cgroup) {
+  struct stat own_namespace = {};
+  if (stat("/proc/self/ns/cgroup", &own_namespace) != 0 ||
+      own_namespace.st_ino != kInitialCgroupNamespace) {
+    return std::nullopt;
+  }
+  CgroupHost host;
+  if (is_hierarchy(kCgroupRoot, CGROUP2_SUPER_MAGIC)) {
+    host.layout = CgroupLayout::kV2;
+    host.v2 = CgroupHierarchy{
+        .mount_point = kCgroupRoot,
+        .own_path = below_root(find_own_path(self_cgroup, "").value_or("/"), "/")};
+    return host;
+  }
+  for (const std::string_view line : split(self_cgroup, '\n')) {
+    if (!line.empty() && !add_conventional(host, line)) return std::nullopt;
+  }
+  if (!std::any_of(host.v1.begin(), host.v1.end(), has_real_controller)) return std::nullopt;
+  host.layout = host.v2 ? CgroupLayout::kHybrid : CgroupLayout::kV1;
+  return host;
+}
+
+}  // namespace
+
 CgroupHost detect_cgroups() {
-  const std::string mountinfo = base::read_file("/proc/self/mountinfo");
   const auto self_cgroup = base::find_file("/proc/self/cgroup");  // absent: kernel without cgroups
-  CgroupHost host = parse_cgroup_host(mountinfo, self_cgroup.value_or(""), "");
+  auto found = find_conventional(self_cgroup.value_or(""));
+  CgroupHost host = found ? *std::move(found)
+                          : parse_cgroup_host(base::read_file("/proc/self/mountinfo"),
+                                              self_cgroup.value_or(""), "");
   if (host.v2) {
     const auto file = base::find_file(host.v2->mount_point + "/cgroup.controllers");
     host.v2->controllers = split_words(file.value_or(""));
