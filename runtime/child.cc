@@ -48,7 +48,14 @@ void reset_signals() noexcept {
   call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 }
 
-int join_cgroup(const Op& op) noexcept { return call(SYS_write, op.fd, "0", 1UL) == 1 ? 0 : -1; }
+int join_cgroup(const Op& op) noexcept {
+  const int opened =
+      op.fd >= 0 ? -1
+                 : static_cast<int>(call(SYS_openat, AT_FDCWD, op.target, O_WRONLY | O_CLOEXEC, 0));
+  const bool joined = call(SYS_write, op.fd >= 0 ? op.fd : opened, "0", 1UL) == 1;
+  close_fd(opened);
+  return joined ? 0 : -1;
+}
 
 int synchronise(ChildState& child, const Op& op) noexcept {
   Report report;

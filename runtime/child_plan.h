@@ -10,7 +10,7 @@ namespace runtime {
 // Each is one step of a plan, one line of `--explain` and one function of the child. plan.cc says
 // in which order they come and README.md why.
 enum class StepKind : uint32_t {
-  kJoinCgroup,          // fd: the group's `tasks` file
+  kJoinCgroup,          // target: the group's `tasks` file; fd: where it is open already
   kSetNamespace,        // fd, flags: CLONE_NEW*
   kUnshare,             // flags: CLONE_NEW*
   kSync,                // number: SyncPoint; waits for the parent's answer
@@ -64,7 +64,9 @@ enum class StepKind : uint32_t {
   kExec,
 };
 
-enum class SyncPoint : uint32_t { kMappings = 1, kHooks, kNetwork };
+// kCgroups: the child has its namespaces and waits for the groups, which the parent makes
+// meanwhile.
+enum class SyncPoint : uint32_t { kMappings = 1, kHooks, kNetwork, kCgroups };
 
 // Step flags; kUnshare, kSetNamespace and kSeccomp use the field for their own.
 enum : uint64_t {

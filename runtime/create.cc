@@ -167,13 +167,14 @@ class Creation {
     open_state();
     std::optional<Placeholder> placeholder;  // until the child is in its groups
     if (design_.unit) start_own_unit(placeholder.emplace());
-    {
-      const base::TraceStep step("runtime", "make cgroups");
-      cgroups_ = apply_cgroups(design_.cgroups);
-      has_cgroups_ = true;
-    }
     if (design_.resctrl) apply_resctrl(*design_.resctrl);
+    const bool together = design_.plan.awaits_cgroups;
+    if (!together) make_cgroups();
     start_child();
+    if (together) {
+      make_cgroups();
+      answer(child_->control.get());  // where it is gone it has said why
+    }
     // Nobody but our caller can open a gate that is a socket, so this can be said while the child
     // mounts: if we die, so does it.
     if (!options_.exec_fifo) save_as_created();
@@ -196,6 +197,12 @@ class Creation {
     if (design_.resctrl) record_.resctrl = design_.resctrl->group;
     create_record(options_.state_dir, record_);  // names the cgroups before they are there
     has_record_ = true;
+  }
+
+  void make_cgroups() {
+    const base::TraceStep step("runtime", "make cgroups");
+    cgroups_ = apply_cgroups(design_.cgroups);
+    has_cgroups_ = true;
   }
 
   void start_own_unit(const Placeholder& placeholder) {
@@ -232,7 +239,7 @@ class Creation {
     const base::TraceStep step("runtime", "clone");
     child_.emplace(launch(design_.plan, {.stdio = options_.stdio,
                                          .preserve_fds = options_.preserve_fds,
-                                         .cgroups = &cgroups_,
+                                         .cgroups = has_cgroups_ ? &cgroups_ : nullptr,
                                          .gate_fd = gate.get(),
                                          .start_report_fd = report.get()}));
     if (design_.plan.is_born_later) await_birth();
@@ -264,6 +271,7 @@ class Creation {
 
   // While the child mounts, the network and the id mappings are made here.
   void serve_child() {
+    if (options_.configure_network || !spec_.linux_.net_devices.empty()) await_namespaces();
     try {
       set_up_from_outside();
     } catch (const Error&) {
@@ -285,14 +293,29 @@ class Creation {
       auto heard = hear(child_->control.get());
       if (!heard) throw_unexpected_end();
       if (heard->report.kind == ReportKind::kFailed) throw_step_failure(heard->report);
-      if (heard->report.kind == ReportKind::kReady || heard->report.kind == ReportKind::kSync) {
-        return;
-      }
+      if (heard->report.kind == ReportKind::kReady || is_waiting(*heard)) return;
     }
   }
 
   [[noreturn]] void throw_step_failure(const Report& report) const {
     throw step_failure(report, design_.plan.steps.at(report.step));
+  }
+
+  // Whether it needs our answer to go on. That the groups are made it is told unasked.
+  static bool is_waiting(const Heard& heard) {
+    return heard.report.kind == ReportKind::kSync && point_of(heard) != SyncPoint::kCgroups;
+  }
+  static SyncPoint point_of(const Heard& heard) {
+    return static_cast<SyncPoint>(heard.report.error);
+  }
+
+  // Its namespaces are its own from its first word on.
+  void await_namespaces() {
+    if (!design_.plan.awaits_cgroups) return;
+    auto heard = hear(child_->control.get());
+    if (!heard) throw_unexpected_end();
+    if (heard->report.kind == ReportKind::kFailed) throw_step_failure(heard->report);
+    early_.push_back(std::move(*heard));
   }
 
   void set_up_from_outside() {
@@ -331,7 +354,7 @@ class Creation {
           root_ = std::move(heard->fd);
           break;
         case ReportKind::kSync:
-          synchronise(static_cast<SyncPoint>(heard->report.error));
+          if (is_waiting(*heard)) synchronise(point_of(*heard));
           break;
         case ReportKind::kFailed:
           throw_step_failure(heard->report);

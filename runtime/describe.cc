@@ -221,6 +221,8 @@ std::string describe_sync(const Step& step) {
       return "wait for hooks";
     case SyncPoint::kNetwork:
       return "wait for the network";
+    case SyncPoint::kCgroups:
+      return "wait for the cgroups";
   }
   return {};
 }

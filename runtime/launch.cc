@@ -58,7 +58,9 @@ UniqueFd open_namespace(const std::string& path, std::uint64_t flag) {
 
 int descriptor_for(const Step& step, const LaunchInputs& inputs, std::size_t& task,
                    LoweredPlan& lowered) {
-  if (step.kind == StepKind::kJoinCgroup) return inputs.cgroups->task_fds.at(task++).get();
+  if (step.kind == StepKind::kJoinCgroup) {
+    return inputs.cgroups == nullptr ? -1 : inputs.cgroups->task_fds.at(task++).get();
+  }
   if (!step.id_map.empty()) {
     lowered.descriptors.push_back(step.kind == StepKind::kRootOverlay
                                       ? mount_id_mapped_overlay(step)

@@ -16,8 +16,8 @@ namespace runtime {
 struct LaunchInputs {
   Stdio stdio;
   int preserve_fds = 0;
-  const CgroupJoin* cgroups = nullptr;
-  int container_pidfd = -1;  // whose namespaces a kSetNamespace without a path joins
+  const CgroupJoin* cgroups = nullptr;  // null: the child opens them itself
+  int container_pidfd = -1;             // whose namespaces a kSetNamespace without a path joins
   int gate_fd = -1, start_report_fd = -1;
 };
 

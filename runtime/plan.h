@@ -58,6 +58,7 @@ struct Plan {
   std::uint64_t clone_flags = 0;    // CLONE_NEW* of clone3(2)
   bool stays_dumpable = false;      // see ChildPlan
   bool is_born_later = false;       // the container's process is a child of the one we clone
+  bool awaits_cgroups = false;      // it makes its namespaces while its parent makes the groups
   std::vector<std::string> joined;  // paths of namespaces that kSetNamespace steps enter
   std::string pid_namespace;        // path of one to be born into
   std::vector<Step> steps;

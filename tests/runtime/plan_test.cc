@@ -56,13 +56,14 @@ TEST(Plan, KeepsItsOrder) {
   CreateOptions options = make_options();
   options.die_with_parent = true;
   const Plan plan = plan_of(spec, options);
-  const StepKind order[] = {StepKind::kJoinCgroup,   StepKind::kUnshare,     StepKind::kPropagation,
-                            StepKind::kRootOverlay,  StepKind::kMount,       StepKind::kDevice,
-                            StepKind::kReadonlyPath, StepKind::kMask,        StepKind::kPivot,
-                            StepKind::kSysctl,       StepKind::kStdio,       StepKind::kCloseFds,
-                            StepKind::kWorkingDir,   StepKind::kBounding,    StepKind::kUser,
-                            StepKind::kCapabilities, StepKind::kParentDeath, StepKind::kFindProgram,
-                            StepKind::kGate,         StepKind::kSeccomp,     StepKind::kExec};
+  const StepKind order[] = {StepKind::kUnshare,     StepKind::kSync,        StepKind::kJoinCgroup,
+                            StepKind::kSession,     StepKind::kPropagation, StepKind::kRootOverlay,
+                            StepKind::kMount,       StepKind::kDevice,      StepKind::kReadonlyPath,
+                            StepKind::kMask,        StepKind::kPivot,       StepKind::kSysctl,
+                            StepKind::kStdio,       StepKind::kCloseFds,    StepKind::kWorkingDir,
+                            StepKind::kBounding,    StepKind::kUser,        StepKind::kCapabilities,
+                            StepKind::kParentDeath, StepKind::kFindProgram, StepKind::kGate,
+                            StepKind::kSeccomp,     StepKind::kExec};
   int last = -1;
   for (const StepKind kind : order) {
     const int here = position(plan, kind);
@@ -120,17 +121,38 @@ TEST(Plan, LimitsAreClampedOnlyWhereTheyCannotBeRaised) {
 
 TEST(Plan, NamespacesAreNewOrJoined) {
   oci::RuntimeSpec spec = make_spec();
-  EXPECT_EQ(plan_of(spec).clone_flags,
-            static_cast<std::uint64_t>(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-                                       CLONE_NEWUTS));
+  EXPECT_EQ(plan_of(spec).clone_flags, static_cast<std::uint64_t>(CLONE_NEWPID));
+  EXPECT_EQ(plan_of(spec).steps[0].flags,
+            static_cast<std::uint64_t>(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS));
   spec.linux_.namespaces[2].path = "/run/netns/x";
   spec.linux_.namespaces[1].path = "/proc/7/ns/pid";
   const Plan plan = plan_of(spec);
-  EXPECT_EQ(plan.clone_flags,
+  EXPECT_EQ(plan.clone_flags, 0U);
+  EXPECT_EQ(plan.steps[0].flags,
             static_cast<std::uint64_t>(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS));
   EXPECT_EQ(plan.pid_namespace, "/proc/7/ns/pid");
-  EXPECT_EQ(plan.steps[2].kind, StepKind::kSetNamespace);
-  EXPECT_EQ(plan.steps[2].target, "/run/netns/x");
+  EXPECT_EQ(plan.steps[4].kind, StepKind::kSetNamespace);
+  EXPECT_EQ(plan.steps[4].target, "/run/netns/x");
+}
+
+// Where the process has to be born in its group, or in a user namespace, nothing can be made
+// beside.
+TEST(Plan, NamespacesAreMadeBesideTheCgroupsWhereTheyCan) {
+  oci::RuntimeSpec spec = make_spec();
+  const Plan early = plan_of(spec);
+  EXPECT_TRUE(early.awaits_cgroups);
+  EXPECT_EQ(early.steps[1].number, static_cast<std::uint64_t>(SyncPoint::kCgroups));
+  CgroupPlan v2;
+  v2.clone_into = "/sys/fs/cgroup/sampan/one";
+  const Plan born = plan_create(spec, make_options(), v2, nullptr, make_host());
+  EXPECT_FALSE(born.awaits_cgroups);
+  EXPECT_NE(born.clone_flags & CLONE_NEWNET, 0U);
+  spec.linux_.namespaces.push_back({.type = oci::NamespaceType::kUser});
+  spec.linux_.uid_mappings =
+      spec.linux_.gid_mappings = {{.container_id = 0, .host_id = 100000, .size = 65536}};
+  const Plan mapped = plan_of(spec);
+  EXPECT_FALSE(mapped.awaits_cgroups);
+  EXPECT_NE(mapped.clone_flags & CLONE_NEWNS, 0U);
 }
 
 TEST(Plan, WhatMustNotBeIgnoredIsRefusedByName) {
