@@ -84,6 +84,15 @@ bool matches_label(const std::string& wanted, const ListedImage& line) {
          (equals == std::string::npos || found->second == wanted.substr(equals + 1));
 }
 
+// A time, seconds since 1970, or a duration before now.
+base::Nanoseconds parse_until(const std::string& text) {
+  if (text.find('T') != std::string::npos) return base::parse_rfc3339(text);
+  if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) {
+    return std::stoll(text.substr(0, 10)) * 1'000'000'000;
+  }
+  return base::now() - base::parse_duration(text);
+}
+
 void apply_filter(const std::string& filter, engine::Engine& engine,
                   std::vector<ListedImage>& lines) {
   const std::size_t equals = filter.find('=');
@@ -102,6 +111,9 @@ void apply_filter(const std::string& filter, engine::Engine& engine,
     keep([&](const ListedImage& line) { return matches_reference(value, line); });
   } else if (key == "label") {
     keep([&](const ListedImage& line) { return matches_label(value, line); });
+  } else if (key == "until") {
+    const base::Nanoseconds limit = parse_until(value);
+    keep([&](const ListedImage& line) { return line.image->created < limit; });
   } else if (key == "before" || key == "since") {
     const auto pivot = engine.store().find_image(value);
     if (!pivot) throw base::Error(base::ErrorKind::kNotFound, "No such image: " + value);
@@ -127,6 +139,15 @@ nlohmann::json image_row(const ListedImage& line, base::Nanoseconds now, bool fu
           {"SharedSize", "N/A"},
           {"UniqueSize", "N/A"},
           {"Containers", "N/A"}};
+}
+
+int show_trees(const Globals& globals, const std::vector<ListedImage>& lines) {
+  Words names;
+  for (const ListedImage& line : lines) {
+    const bool has_tag = line.tag != "<none>";
+    names.push_back(has_tag ? line.repository + ":" + line.tag : line.image->id.hex());
+  }
+  return names.empty() ? 0 : run_image_tree(globals, names);
 }
 
 }  // namespace
@@ -164,6 +185,7 @@ int run_images(const Globals& globals, const Words& words) {
   bool quiet = false;
   bool digests = false;
   bool no_trunc = false;
+  bool tree = false;
   std::string format;
   std::vector<std::string> filters;
   const Words arguments = parse_arguments(
@@ -176,6 +198,7 @@ int run_images(const Globals& globals, const Words& words) {
        {"-q,--quiet", "", "Only show image IDs", &quiet},
        {"--digests", "", "Show digests", &digests},
        {"--no-trunc", "", "Don't truncate output", &no_trunc},
+       {"--tree", "", "Show layers, their sizes and who shares them", &tree},
        {"-f,--filter", "filter", "Filter output based on conditions provided", &filters},
        {"--format", "string", "Format output: \"table\", \"json\" or a Go template", &format}},
       words);
@@ -198,6 +221,7 @@ int run_images(const Globals& globals, const Words& words) {
   std::vector<ListedImage> lines = list_lines(images, engine.store().list_names());
   if (!arguments.empty()) filters.push_back("reference=" + arguments[0]);
   for (const std::string& filter : filters) apply_filter(filter, engine, lines);
+  if (tree) return show_trees(globals, lines);
   const base::Nanoseconds now = base::now();
   std::set<std::string> seen;
   for (const ListedImage& line : lines) {

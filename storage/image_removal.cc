@@ -4,8 +4,10 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "storage/database.h"
 #include "storage/event_log.h"
+#include "storage/image_mounts.h"
 #include "storage/image_rows.h"
 #include "storage/layer_use.h"
 #include "storage/store.h"
@@ -89,10 +91,20 @@ bool untag_one(Database& database, const std::string& id, const NameRow& name,
   return rest.empty();
 }
 
+void refuse_if_mounted(Database& database, const std::string& id) {
+  for (const ImageMount& mount : list_image_mounts(database.file().parent_path())) {
+    if (mount.image.hex() == id) {
+      refuse(id, "cannot be forced",
+             "image is mounted at " + base::printable(mount.directory, 4096));
+    }
+  }
+}
+
 // An image under a stopped container disappears from view, but its rows and layers stay until that
 // container goes (remove_container()).
 void delete_image(Database& database, const std::string& id, const Users& users, OwnLayers own,
                   Store::Untagged& result) {
+  refuse_if_mounted(database, id);
   if (users.any()) {
     database.prepare("UPDATE images SET hidden=1 WHERE id=?").bind(id).run();
     database.prepare("DELETE FROM names WHERE image=?").bind(id).run();

@@ -88,15 +88,19 @@ void publish(storage::Store& store, const NewLayer& layer, Spool& spool) {
   const base::UniqueFd lock = store.lock_layer(key);
   if (store.has_layer(key)) return;
   const fs::path staging = store.make_staging("commit");
-  base::Cleanup discard([&] { base::remove_tree_quietly(staging); });
+  const fs::path beside = store.make_staging("beside");  // how the tar is written again
+  base::Cleanup discard([&] {
+    base::remove_tree_quietly(staging);
+    base::remove_tree_quietly(beside);
+  });
   const oci::Descriptor blob = {
       .media_type = oci::kOciLayer, .digest = oci::Digest::from_hex(key), .size = layer.size};
-  storage::LayerUnpacker unpacker(staging, blob, layer.diff_id);
+  storage::LayerUnpacker unpacker(staging, blob, layer.diff_id, {}, {}, beside);
   spool.read_back([&](std::string_view bytes) { unpacker.write(bytes); });
   const storage::LayerUnpacker::Result result = unpacker.finish();
-  store.publish_layer(
-      key, layer.diff_id, staging, result.disk_bytes,
-      result.record.empty() ? std::string() : storage::render_record(result.record));
+  store.publish_layer(key, layer.diff_id, staging, result.disk_bytes,
+                      result.record.empty() ? std::string() : storage::render_record(result.record),
+                      beside);
   discard.dismiss();
 }
 

@@ -1,6 +1,7 @@
 """diff and commit of running and stopped containers."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -155,3 +156,58 @@ def test_a_paused_container_stays_paused(container):
     container.run("commit", "--pause=false", "box", "p")
     assert container.inspect("box", "{{.State.Status}}") == "running"
     container.run("rmi", "-f", "p")
+
+
+def test_history_of_a_committed_image(container, busybox):
+    sh(container, "echo 1 >/one")
+    container.run("commit", "-m", "first", "box", "h:1")
+    container.run("run", "--name", "child", "h:1", "sh", "-c", "echo 22 >/two; echo a very long command that does not fit into its column")
+    image = container.out("commit", "-m", "second", "child", "h:2")
+    lines = container.out("history", "h:2").split("\n")
+    assert re.split(r"\s{2,}", lines[0].strip()) == ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"]
+    cells = re.split(r"\s{3,}", lines[1].strip())
+    assert cells[0] == image[7:19] and cells[1].endswith("ago") and cells[2].endswith("…") and len(cells[2]) == 45
+    assert cells[4] == "second" and "first" in lines[2] and "sleep 1000" in lines[2]
+    ids = container.out("history", "-q", "--no-trunc", "h:2").split("\n")
+    assert ids[0] == image and ids[1] == json.loads(container.out("image", "inspect", "h:1"))[0]["Id"]
+    assert container.out("history", "--format", "{{.Comment}}", "h:2").split("\n")[:2] == ["second", "first"]
+    assert container.out("history", "--human=false", "--format", "{{.Size}}", "h:2").split("\n")[0].isdigit()
+    assert "No such image" in container.run("history", "nothing", code=1).stderr
+    tree = container.out("image", "tree", "h:1")
+    assert "shared with" in tree and "h:2" in tree and "└── " in tree
+    assert "h:1" in container.out("images", "--tree")
+    container.run("rm", "-f", "child")
+    container.run("rmi", "h:2", "h:1")
+
+
+def test_an_image_that_is_mounted_can_be_read_and_stays(container, busybox, tmp_path):
+    sh(container, "echo 1 >/one; rm /bin/cat")
+    image = container.out("commit", "box", "mounted")
+    place = container.out("image", "mount", "mounted")
+    assert container.out("image", "mount", "mounted") == place
+    try:
+        assert open(f"{place}/one").read() == "1\n" and not os.path.lexists(f"{place}/bin/cat")
+        with pytest.raises(OSError):
+            open(f"{place}/new", "w")
+        own = tmp_path / "own"
+        own.mkdir()
+        assert container.out("image", "mount", busybox, str(own)) == str(own)
+        assert (own / "bin/cat").is_symlink()
+        listed = container.out("image", "mount").split("\n")
+        assert sorted(line.split()[1] for line in listed) == sorted([place, str(own)])
+        refused = container.run("rmi", "-f", "mounted", code=1).stderr
+        assert "cannot be forced" in refused and f"image is mounted at {place}" in refused
+    finally:
+        container.run("image", "unmount", "--all", code=None)
+    assert container.out("image", "mount") == "" and str(container.root) not in open("/proc/self/mounts").read()
+    assert "is not mounted" in container.run("image", "unmount", "mounted", code=1).stderr
+    container.run("rmi", "mounted")
+    assert image not in container.out("images", "-q", "--no-trunc")
+
+
+def test_filters_of_the_list(container, busybox):
+    container.run("commit", "box", "fresh")
+    names = lambda *flags: container.out("images", "--format", "{{.Repository}}", *flags).split()
+    assert "fresh" in names() and "fresh" not in names("--filter", "until=1h") and "fresh" in names("--filter", "until=0s")
+    assert names("--filter", f"since={busybox}") == ["fresh"] and "fresh" not in names("--filter", "before=fresh")
+    container.run("rmi", "fresh")
