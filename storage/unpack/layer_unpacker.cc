@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "storage/unpack/block_queue.h"
 #include "storage/unpack/file_writers.h"
 #include "storage/unpack/inflater.h"
@@ -199,6 +200,7 @@ struct LayerUnpacker::State {
         throw base::Error(base::ErrorKind::kInvalid,
                           "layer has more than " + std::to_string(limits.entries) + " entries");
       }
+      check_size(*entry);
       writer.add(*entry, reader);
     }
     // What stands behind the end of the archive belongs to the DiffID, too.
@@ -217,6 +219,13 @@ struct LayerUnpacker::State {
   void pop_tar() {
     if (recorder) recorder->release();
     tar.pop();
+  }
+
+  // A sparse file's size costs nothing here, but everything wherever it is copied.
+  void check_size(const TarEntry& entry) const {
+    if (entry.size <= limits.layer_bytes) return;
+    throw base::Error(base::ErrorKind::kInvalid, base::printable(entry.path) + ": larger than " +
+                                                     std::to_string(limits.layer_bytes) + " bytes");
   }
 
   // The caller's thread. Whether what has failed is the input, of which so little is missing that

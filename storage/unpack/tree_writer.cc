@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -180,6 +181,8 @@ void TreeWriter::add_device(DirNode& parent, const std::string& name, const TarE
 }
 
 void TreeWriter::add_symlink(DirNode& parent, const std::string& name, const TarEntry& entry) {
+  if (entry.link_target.empty()) throw_invalid("symbolic link without a target");
+  if (entry.link_target.size() >= PATH_MAX) throw_invalid("symbolic link with too long a target");
   create(parent, name,
          [&](int fd, const char* text) { return symlinkat(entry.link_target.c_str(), fd, text); });
   apply_attributes_at(tree_.fd_of(parent), name, S_IFLNK, entry.attributes);
@@ -201,7 +204,8 @@ void TreeWriter::add_hard_link(DirNode& parent, const std::string& name, const T
   if (from == nullptr ||
       fstatat(tree_.fd_of(*from), target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     // By its directory in this layer, where it has one: the way may have led through links.
-    return defer_link(parent, name, from == nullptr ? join(target) : path_below(*from, target_name));
+    return defer_link(parent, name,
+                      from == nullptr ? join(target) : path_below(*from, target_name));
   }
   if (S_ISDIR(info.st_mode)) throw_invalid("hard link to a directory");
   if (is_whiteout(info)) throw_invalid("hard link to a file that this layer deletes");

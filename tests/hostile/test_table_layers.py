@@ -149,3 +149,14 @@ def test_a_sparse_file_larger_than_any_layer(sampan, liar):
     tar = layer.bytes()
     serve(liar, gzip.compress(tar), tars=[tar])
     assert "huge" in pull(sampan, liar).stderr
+
+
+@pytest.mark.parametrize("count", [500, 501])
+def test_as_many_layers_as_the_kernel_mounts(sampan, liar, count):
+    tars = [images.busybox_layer()] + [LayerTar().add(f"f{number}", b"x").bytes() for number in range(count - 1)]
+    serve(liar, *tars)
+    if count > 500:
+        assert "layers" in pull(sampan, liar, timeout=120).stderr
+        return
+    pull(sampan, liar, code=0, timeout=120)
+    assert sampan.out("run", "--rm", f"{liar.host}/x", "/bin/busybox", "sh", "-c", "ls / | grep -c ^f") == "499"

@@ -1,4 +1,5 @@
 // Whole layers through the unpacker: what must come out, what must be refused, and how.
+#include <clocale>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -367,6 +368,37 @@ TEST_F(Unpack, RefusesOwnersThatChownWouldNotSet) {
   }
 }
 
+TEST_F(Unpack, OddNamesAreRefusedOrKept) {
+  const std::string nul("a\0b", 3), deep_name(255, 'n');
+  const std::pair<TarItem, const char*> kRefused[] = {
+      {{.type = '0', .name = "a/../b"}, "\"..\" in a path"},
+      {{.type = '0', .name = ".."}, "\"..\" in a path"},
+      {{.type = '0', .name = ""}, "root is not a directory"},
+      {{.type = '0', .name = "x", .pax = {{"path", std::string(300, 'n')}}}, "255 bytes"},
+      {{.type = '1', .name = "l", .link = "../../etc/passwd"}, "\"..\" in a path"},
+      {{.type = '1', .name = "l", .link = ""}, "hard link to a directory"},
+      {{.type = '2', .name = "l", .link = ""}, "without a target"},
+      {{.type = '2', .name = "l", .link = std::string(5000, 't')}, "too long a target"},
+  };
+  for (const auto& [item, text] : kRefused) {
+    const auto [kind, message] = refusal(Tar().add(item));
+    EXPECT_EQ(kind, ErrorKind::kInvalid) << text;
+    EXPECT_THAT(message, HasSubstr(text));
+  }
+  // What follows a NUL is no part of a name: C's strings end there, and so do tar's.
+  unpack_here(Tar()
+                  .add({.type = '0', .name = "x", .data = "1", .pax = {{"path", nul}}})
+                  .file("/absolute", "2")
+                  .file("./dot//twice/./end", "3")
+                  .dir("trailing///")
+                  .file(deep_name + "/" + deep_name + "/" + deep_name, "4")
+                  .end());
+  EXPECT_EQ(names_in(layer_),
+            (std::vector<std::string>{"a", "absolute", "dot", "dot/twice", "dot/twice/end",
+                                      deep_name, deep_name + "/" + deep_name,
+                                      deep_name + "/" + deep_name + "/" + deep_name, "trailing"}));
+}
+
 TEST_F(Unpack, RefusesDeviceNumbersThatDoNotExist) {
   EXPECT_EQ(refusal(Tar().add({.type = '3', .name = "a", .major = 4096, .minor = 1})).first,
             ErrorKind::kInvalid);
@@ -425,6 +457,67 @@ TEST_F(Unpack, PaxOverridesAndGlobalHeadersRenameNothing) {
       .padded(records);
   unpack_here(tar.file("a", "1").file("b", "2").end());
   EXPECT_EQ(names_in(layer_), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST_F(Unpack, SparseMapsHaveALimit) {
+  const auto sparse = [](const std::string& map, const std::string& size) {
+    TarItem item = {.type = '0', .name = "GNUSparseFile.0/s", .data = map};
+    item.data.resize((item.data.size() + 511) / 512 * 512, '\0');
+    item.pax = {{"GNU.sparse.major", "1"},
+                {"GNU.sparse.minor", "0"},
+                {"GNU.sparse.name", "s"},
+                {"GNU.sparse.realsize", size}};
+    return item;
+  };
+  // Eight exbibytes in a few bytes (CVE-2025-58183's family).
+  for (const char* size : {"9223372036854775807", "1152921504606846976", "68719476737"}) {
+    EXPECT_EQ(refusal(Tar().add(sparse("1\n0\n0\n", size))).first, ErrorKind::kInvalid) << size;
+  }
+  std::string regions = "1000000\n";
+  for (int i = 0; i < 1'000'000; ++i) regions += std::to_string(2 * i) + "\n0\n";
+  EXPECT_EQ(refusal(Tar().add(sparse(regions, "2000000"))).first, ErrorKind::kCorrupt);
+  for (const char* map : {"1\n-5\n4\n", "1\n0\n99999999999999999999999\n", "x\n", "2\n0\n4\n"}) {
+    const auto kind = refusal(Tar().add(sparse(map, "100"))).first;
+    EXPECT_TRUE(kind == ErrorKind::kCorrupt || kind == ErrorKind::kInvalid) << map;
+  }
+}
+
+// Whatever a system's locale is, and whatever it is set to: bytes are bytes.
+TEST_F(Unpack, TheProcessesLocaleDoesNotMatter) {
+  const std::string text = "caf\xc3\xa9", latin = "caf\xe9";
+  for (const char* locale : {"C", "POSIX", "C.UTF-8"}) {
+    const std::string before = setlocale(LC_ALL, nullptr);
+    setlocale(LC_ALL, locale);
+    const TempDir into;
+    unpack(into.path(),
+           Tar().file(latin).add({.type = '0', .name = "x", .pax = {{"path", text}}}).end());
+    setlocale(LC_ALL, before.c_str());
+    EXPECT_EQ(names_in(into.path()), (std::vector<std::string>{text, latin})) << locale;
+  }
+}
+
+// GNU's formats 0.0 and 0.1 (the map in PAX records) and the old one (in the header).
+TEST_F(Unpack, TakesEveryFormOfSparseFiles) {
+  TarItem first = {.type = '0', .name = "zero", .data = "datamore"};
+  first.pax = {{"GNU.sparse.size", "1048576"},
+               {"GNU.sparse.numblocks", "2"},
+               {"GNU.sparse.map", "4096,4,524288,4"},
+               {"GNU.sparse.name", "one"}};
+  TarItem old = {.type = 'S', .name = "old", .data = "data"};
+  std::string header = Tar::header(old);
+  header.replace(257, 8, "ustar  ", 8);
+  header.replace(345, 155, std::string(155, '\0'));
+  Tar::put_number(header, 386, 12, 65536);
+  Tar::put_number(header, 398, 12, 4);
+  Tar::put_number(header, 483, 12, 131072);
+  Tar::checksum(header);
+  unpack_here(Tar().add(first).raw(header).padded("data").file("after", "x").end());
+  EXPECT_EQ(status_of(layer_ / "one").st_size, 1048576);
+  EXPECT_EQ(content(layer_ / "one").substr(4096, 4), "data");
+  EXPECT_EQ(content(layer_ / "one").substr(524288, 4), "more");
+  EXPECT_EQ(status_of(layer_ / "old").st_size, 131072);
+  EXPECT_EQ(content(layer_ / "old").substr(65536, 5), std::string("data\0", 5));
+  EXPECT_EQ(content(layer_ / "after"), "x");
 }
 
 TEST_F(Unpack, KeepsHolesOfSparseFiles) {
