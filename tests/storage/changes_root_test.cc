@@ -5,6 +5,7 @@
 #include <string>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -80,8 +81,11 @@ class ChangesTest : public testing::Test {
   };
   static std::map<std::string, Read> read(const std::string& stream) {
     bool given = false;
-    TarReader reader([&]() -> std::string_view { return std::exchange(given, true) ? "" : stream; },
-                     {});
+    const auto give = [&]() -> std::string_view {
+      if (std::exchange(given, true)) return {};
+      return stream;
+    };
+    TarReader reader(give, {});
     std::map<std::string, Read> entries;
     while (const TarEntry* entry = reader.next()) {
       Read& one = entries[entry->path];
