@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "runtime/seccomp.h"
 #include "tests/runtime/bpf_interpreter.h"
+#include "tests/runtime/export_filter.h"
 
 namespace {
 
@@ -91,13 +92,7 @@ std::vector<BpfInstruction> reference(const Architecture& architecture,
     const int number = seccomp_syscall_resolve_name(name.c_str());
     if (number != __NR_SCMP_ERROR) seccomp_rule_add(context, SCMP_ACT_ALLOW, number, 0);
   }
-  const base::UniqueFd file(memfd_create("filter", MFD_CLOEXEC));
-  EXPECT_EQ(seccomp_export_bpf(context, file.get()), 0);
-  seccomp_release(context);
-  lseek(file.get(), 0, SEEK_SET);
-  const std::string bytes = base::read_fd(file.get());
-  std::vector<BpfInstruction> code(bytes.size() / sizeof(BpfInstruction));
-  std::memcpy(code.data(), bytes.data(), code.size() * sizeof(BpfInstruction));
+  std::vector<BpfInstruction> code = export_filter(context);
   for (BpfInstruction& one : code) {
     if (!architecture.is_big_endian) break;
     one.code = static_cast<std::uint16_t>(__builtin_bswap16(one.code));
@@ -189,13 +184,7 @@ TEST(SeccompArchitectures, ArgumentsAreAsWideAsTheRegisters) {
     ASSERT_EQ(seccomp_rule_add_array(context, SCMP_ACT_ALLOW,
                                      seccomp_syscall_resolve_name("personality"), 1, &test),
               0);
-    const base::UniqueFd file(memfd_create("filter", MFD_CLOEXEC));
-    ASSERT_EQ(seccomp_export_bpf(context, file.get()), 0);
-    seccomp_release(context);
-    lseek(file.get(), 0, SEEK_SET);
-    const std::string bytes = base::read_fd(file.get());
-    std::vector<BpfInstruction> theirs(bytes.size() / sizeof(BpfInstruction));
-    std::memcpy(theirs.data(), bytes.data(), theirs.size() * sizeof(BpfInstruction));
+    const auto theirs = export_filter(context);
     const auto ours = runtime::compile_seccomp(profile).instructions;
     for (const std::uint64_t value :
          {std::uint64_t{8}, std::uint64_t{9}, std::uint64_t{1} << 32U | 8}) {

@@ -33,6 +33,7 @@
 #include "runtime/default_seccomp.h"
 #include "runtime/defaults.h"
 #include "tests/runtime/bpf_interpreter.h"
+#include "tests/runtime/export_filter.h"
 
 namespace {
 
@@ -107,14 +108,7 @@ std::vector<BpfInstruction> reference(const oci::Seccomp& profile) {
       }
     }
   }
-  const base::UniqueFd file(memfd_create("filter", MFD_CLOEXEC));
-  EXPECT_EQ(seccomp_export_bpf(context, file.get()), 0);
-  seccomp_release(context);
-  lseek(file.get(), 0, SEEK_SET);
-  const std::string bytes = base::read_fd(file.get());
-  std::vector<BpfInstruction> code(bytes.size() / sizeof(BpfInstruction));
-  std::memcpy(code.data(), bytes.data(), code.size() * sizeof(BpfInstruction));
-  return code;
+  return export_filter(context);
 }
 
 struct Space {
