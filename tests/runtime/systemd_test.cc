@@ -53,7 +53,7 @@ TEST(SystemdUnit, LimitsBecomeProperties) {
   const auto cpus = std::find_if(v2.begin(), v2.end(),
                                  [](const auto& each) { return each.name == "AllowedCPUs"; });
   ASSERT_NE(cpus, v2.end());
-  EXPECT_EQ(cpus->numbers, (std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(cpus->numbers, (std::vector<std::uint64_t>{1, 2}));
   const auto v1 = plan_limits(resources, SystemdCgroups::kV1);
   EXPECT_EQ(value_of(v1, "MemoryLimit"), 1000U);
   EXPECT_EQ(value_of(v1, "CPUShares"), 1024U);
