@@ -2,8 +2,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "cli/oci/oci_command.h"
 #include "cli/oci/oci_session.h"
 #include "runtime/checkpoint.h"
@@ -26,20 +24,19 @@ struct Flags {
   bool detach = false, no_subreaper = false, no_pivot = false;
 };
 
-void add_common(CLI::App& app, Flags& flags) {
-  app.add_option("--image-path", flags.images, "Directory of criu's images");
-  app.add_option("--work-path", flags.work, "Directory of logs");
-  app.add_flag("--tcp-established", flags.tcp_established, "Also open TCP connections");
-  app.add_flag("--ext-unix-sk", flags.ext_unix_sk, "Also Unix sockets to the outside");
-  app.add_flag("--shell-job", flags.shell_job, "Also jobs of a shell's session");
-  app.add_flag("--file-locks", flags.file_locks, "Also file locks");
-  app.add_flag("--lazy-pages", flags.lazy_pages, "Memory on demand, by userfaultfd");
-  app.add_option("--manage-cgroups-mode", flags.cgroups, "soft, full, strict or ignore")
-      ->check(CLI::IsMember({"soft", "full", "strict", "ignore"}));
-  app.add_option("--empty-ns", flags.empty_namespaces, "A namespace without its content")
-      ->allow_extra_args(false);
-  app.add_flag("--auto-dedup", flags.auto_dedup, "Drop pages of parent images");
-  app.add_option("ID", flags.id)->required();
+void add_common(Options& app, Flags& flags) {
+  app.add("--image-path", &flags.images, "Directory of criu's images");
+  app.add("--work-path", &flags.work, "Directory of logs");
+  app.add("--tcp-established", &flags.tcp_established, "Also open TCP connections");
+  app.add("--ext-unix-sk", &flags.ext_unix_sk, "Also Unix sockets to the outside");
+  app.add("--shell-job", &flags.shell_job, "Also jobs of a shell's session");
+  app.add("--file-locks", &flags.file_locks, "Also file locks");
+  app.add("--lazy-pages", &flags.lazy_pages, "Memory on demand, by userfaultfd");
+  app.add("--manage-cgroups-mode", &flags.cgroups, "soft, full, strict or ignore")
+      .one_of({"soft", "full", "strict", "ignore"});
+  app.add("--empty-ns", &flags.empty_namespaces, "A namespace without its content");
+  app.add("--auto-dedup", &flags.auto_dedup, "Drop pages of parent images");
+  app.add_word("ID", flags.id);
 }
 
 runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
@@ -97,17 +94,16 @@ void add_page_server(const Flags& flags, runtime::CriuOptions& criu) {
 }  // namespace
 
 int run_checkpoint(const Globals& globals, const Words& words) {
-  CLI::App app("Writes a running container to files");
-  app.name("sampan-oci checkpoint");
+  Options app("checkpoint", "Writes a running container to files");
   Flags flags;
   add_common(app, flags);
-  app.add_option("--parent-path", flags.parent, "Images of an earlier --pre-dump");
-  app.add_flag("-R,--leave-running", flags.leave_running, "Do not end the container");
-  app.add_flag("--pre-dump", flags.pre_dump,
-               "Only memory, for the --parent-path of a later checkpoint; the container goes on");
-  app.add_option("--page-server", flags.page_server, "ADDRESS:PORT that gets the memory");
-  app.add_option("--status-fd", flags.status_fd, "Descriptor to tell that lazy pages are ready")
-      ->check(CLI::Range(3, 1 << 20));
+  app.add("--parent-path", &flags.parent, "Images of an earlier --pre-dump");
+  app.add("-R,--leave-running", &flags.leave_running, "Do not end the container");
+  app.add("--pre-dump", &flags.pre_dump,
+          "Only memory, for the --parent-path of a later checkpoint; the container goes on");
+  app.add("--page-server", &flags.page_server, "ADDRESS:PORT that gets the memory");
+  app.add("--status-fd", &flags.status_fd, "Descriptor to tell that lazy pages are ready")
+      .between(3, 1 << 20);
   parse(app, words);
   const runtime::State state = load(globals, flags.id);
   runtime::CriuOptions criu = criu_of(globals, flags);
@@ -124,18 +120,17 @@ int run_checkpoint(const Globals& globals, const Words& words) {
 }
 
 int run_restore(const Globals& globals, const Words& words) {
-  CLI::App app("Makes a container from a checkpoint's files");
-  app.name("sampan-oci restore");
+  Options app("restore", "Makes a container from a checkpoint's files");
   Flags flags;
   add_common(app, flags);
-  app.add_option("-b,--bundle", flags.bundle, "Directory of config.json; default: the current one");
-  app.add_option("--console-socket", flags.console_socket, "Of containers with a terminal");
-  app.add_flag("-d,--detach", flags.detach, "Leave the container running");
-  app.add_option("--pid-file", flags.pid_file, "File that gets the first process's id");
-  app.add_flag("--no-subreaper", flags.no_subreaper, "Leave orphans to somebody else");
-  app.add_flag("--no-pivot", flags.no_pivot, "Without meaning here");
-  app.add_option("--lsm-profile", flags.lsm_profile, "TYPE:NAME");
-  app.add_option("--lsm-mount-context", flags.lsm_mount_context, "SELinux context of mounts");
+  app.add("-b,--bundle", &flags.bundle, "Directory of config.json; default: the current one");
+  app.add("--console-socket", &flags.console_socket, "Of containers with a terminal");
+  app.add("-d,--detach", &flags.detach, "Leave the container running");
+  app.add("--pid-file", &flags.pid_file, "File that gets the first process's id");
+  app.add("--no-subreaper", &flags.no_subreaper, "Leave orphans to somebody else");
+  app.add("--no-pivot", &flags.no_pivot, "Without meaning here");
+  app.add("--lsm-profile", &flags.lsm_profile, "TYPE:NAME");
+  app.add("--lsm-mount-context", &flags.lsm_mount_context, "SELinux context of mounts");
   parse(app, words);
   runtime::CriuOptions criu = criu_of(globals, flags);
   for (const auto& [word, value] : {std::pair("--lsm-profile", flags.lsm_profile),

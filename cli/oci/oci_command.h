@@ -9,12 +9,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/oci/oci_options.h"
 #include "oci/runtime_spec.h"
 #include "runtime/container.h"
-
-namespace CLI {
-class App;
-}
 
 namespace cli_oci {
 
@@ -47,7 +44,7 @@ struct Command {
 struct HelpShown {};
 
 // Parses a command's words; `app` has its options. Throws kInvalid, or HelpShown.
-void parse(CLI::App& app, const Words& words);
+void parse(Options& app, const Words& words);
 
 // Where a container's state is. Checks the id, which becomes a file name. Throws kInvalid.
 fs::path state_dir_of(const Globals& globals, const std::string& id);
@@ -67,7 +64,7 @@ fs::path config_copy_of(const fs::path& state_dir);
 oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& state);
 
 // The option --format of commands that print a table or JSON.
-void add_format(CLI::App& app, std::string& format);
+void add_format(Options& app, std::string& format);
 
 void print(std::string_view text);  // stdout
 void write_pid_file(const std::string& path, pid_t pid);

@@ -2,8 +2,6 @@
 #include <cctype>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/files.h"
 #include "cli/oci/oci_command.h"
 
@@ -50,8 +48,8 @@ oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& s
   return load_spec(copied ? state_dir : state.bundle);
 }
 
-void add_format(CLI::App& app, std::string& format) {
-  app.add_option("-f,--format", format, "table or json")->check(CLI::IsMember({"table", "json"}));
+void add_format(Options& app, std::string& format) {
+  app.add("-f,--format", &format, "table or json").one_of({"table", "json"});
 }
 
 void print(std::string_view text) { base::write_all(STDOUT_FILENO, text); }

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -218,14 +217,13 @@ void print_events(const runtime::State& state, const runtime::ResctrlGroup& resc
 }  // namespace
 
 int run_events(const Globals& globals, const Words& words) {
-  CLI::App app("Prints resource usage of a container as JSON lines");
-  app.name("sampan-oci events");
+  Options app("events", "Prints resource usage of a container as JSON lines");
   std::string id;
   std::string interval = "5s";
   bool once = false;
-  app.add_option("--interval", interval, "Time between two lines");
-  app.add_flag("--stats", once, "Print one line and end");
-  app.add_option("ID", id)->required();
+  app.add("--interval", &interval, "Time between two lines");
+  app.add("--stats", &once, "Print one line and end");
+  app.add_word("ID", id);
   parse(app, words);
   const auto period = base::parse_duration(interval);
   if (period < 1000000 || period > std::int64_t{86400} * 1000000000) {

@@ -3,8 +3,6 @@
 #include <map>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/files.h"
 #include "cli/oci/oci_command.h"
 #include "cli/oci/oci_session.h"
@@ -24,34 +22,26 @@ struct Flags {
 
 Flags parse_flags(const Words& words) {
   Flags flags;
-  CLI::App app("Starts another process in a running container");
-  app.name("sampan-oci exec");
-  app.prefix_command();  // from the id on, everything is the process's
-  app.add_option("-p,--process", flags.process_file, "File with the process as JSON");
-  app.add_flag("-t,--tty", flags.tty, "Give it a terminal");
-  app.add_flag("-d,--detach", flags.detach, "Do not wait for its end");
-  app.add_option("--cwd", flags.cwd, "Its working directory");
-  app.add_option("-e,--env", flags.env, "NAME=VALUE")->allow_extra_args(false);
-  app.add_option("-u,--user", flags.user, "UID[:GID]");
-  app.add_option("-g,--additional-gids", flags.additional_gids, "Further group id")
-      ->allow_extra_args(false);
-  app.add_option("-c,--cap", flags.capabilities, "Further capability")->allow_extra_args(false);
-  app.add_option("--apparmor", flags.apparmor, "AppArmor profile");
-  app.add_option("--process-label", flags.process_label, "SELinux label");
-  app.add_flag("--no-new-privs", flags.no_new_privs, "Never gain privileges by execve");
-  app.add_option("--console-socket", flags.console_socket,
-                 "Socket that gets the terminal's master");
-  app.add_option("--pid-file", flags.pid_file, "File that gets its process id");
-  app.add_option("--preserve-fds", flags.preserve_fds, "Pass on so many descriptors from 3 on")
-      ->check(CLI::Range(0, 1024));
-  app.add_flag("--ignore-paused", flags.ignore_paused, "Also in a paused container");
-  app.add_option("--cgroup", flags.cgroups, "Group below the container's: [CONTROLLER[,...]:]PATH")
-      ->allow_extra_args(false);
+  Options app("exec", "Starts another process in a running container");
+  app.add("-p,--process", &flags.process_file, "File with the process as JSON");
+  app.add("-t,--tty", &flags.tty, "Give it a terminal");
+  app.add("-d,--detach", &flags.detach, "Do not wait for its end");
+  app.add("--cwd", &flags.cwd, "Its working directory");
+  app.add("-e,--env", &flags.env, "NAME=VALUE");
+  app.add("-u,--user", &flags.user, "UID[:GID]");
+  app.add("-g,--additional-gids", &flags.additional_gids, "Further group id");
+  app.add("-c,--cap", &flags.capabilities, "Further capability");
+  app.add("--apparmor", &flags.apparmor, "AppArmor profile");
+  app.add("--process-label", &flags.process_label, "SELinux label");
+  app.add("--no-new-privs", &flags.no_new_privs, "Never gain privileges by execve");
+  app.add("--console-socket", &flags.console_socket, "Socket that gets the terminal's master");
+  app.add("--pid-file", &flags.pid_file, "File that gets its process id");
+  app.add("--preserve-fds", &flags.preserve_fds, "Pass on so many descriptors from 3 on")
+      .between(0, 1024);
+  app.add("--ignore-paused", &flags.ignore_paused, "Also in a paused container");
+  app.add("--cgroup", &flags.cgroups, "Group below the container's: [CONTROLLER[,...]:]PATH");
+  app.take_rest("ID COMMAND [ARG...]", flags.command);
   parse(app, words);
-  flags.command = app.remaining();
-  if (!flags.command.empty() && flags.command.front() == "--")
-    flags.command.erase(flags.command.begin());
-  if (flags.command.empty()) throw Error(ErrorKind::kInvalid, "exec needs a container's id");
   flags.id = flags.command.front();
   flags.command.erase(flags.command.begin());
   if (!flags.command.empty() && flags.command.front() == "--")

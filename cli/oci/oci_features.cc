@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/oci/oci_command.h"
@@ -120,8 +119,8 @@ Json linux_features() {
 }  // namespace
 
 int run_features(const Globals&, const Words& words) {
-  CLI::App app("Prints what this runtime can do, as the specification's features.md has it");
-  app.name("sampan-oci features");
+  Options app("features",
+              "Prints what this runtime can do, as the specification's features.md has it");
   parse(app, words);
   const Json features = {
       {"ociVersionMin", "1.0.0"},

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <regex.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/cleanup.h"
 #include "cli/oci/oci_command.h"
 
@@ -18,10 +16,9 @@ using base::ErrorKind;
 
 // A command whose only word is the id.
 std::string parse_id_only(const char* name, const char* summary, const Words& words) {
-  CLI::App app(summary);
-  app.name(std::string("sampan-oci ") + name);
+  Options app(name, summary);
   std::string id;
-  app.add_option("ID", id)->required();
+  app.add_word("ID", id);
   parse(app, words);
   return id;
 }
@@ -98,16 +95,15 @@ void delete_one(const Globals& globals, const std::string& id, bool force) {
 }  // namespace
 
 int run_kill(const Globals& globals, const Words& words) {
-  CLI::App app("Sends a signal to the container's first process");
-  app.name("sampan-oci kill");
+  Options app("kill", "Sends a signal to the container's first process");
   std::string id;
   std::string signal = "SIGTERM";
   bool all = false;
   bool is_pattern = false;
-  app.add_flag("-a,--all", all, "To every process of the container");
-  app.add_flag("-r,--regex", is_pattern, "ID is a regular expression");
-  app.add_option("ID", id)->required();
-  app.add_option("SIGNAL", signal);
+  app.add("-a,--all", &all, "To every process of the container");
+  app.add("-r,--regex", &is_pattern, "ID is a regular expression");
+  app.add_word("ID", id);
+  app.add_optional_word("SIGNAL", signal);
   parse(app, words);
   const int number = parse_signal(signal);
   for (const std::string& each : find_ids(globals, id, is_pattern)) {
@@ -117,14 +113,13 @@ int run_kill(const Globals& globals, const Words& words) {
 }
 
 int run_delete(const Globals& globals, const Words& words) {
-  CLI::App app("Removes what is left of a container");
-  app.name("sampan-oci delete");
+  Options app("delete", "Removes what is left of a container");
   std::string id;
   bool force = false;
   bool is_pattern = false;
-  app.add_flag("-f,--force", force, "Kill it first where it runs; a missing one is no error");
-  app.add_flag("-r,--regex", is_pattern, "ID is a regular expression");
-  app.add_option("ID", id)->required();
+  app.add("-f,--force", &force, "Kill it first where it runs; a missing one is no error");
+  app.add("-r,--regex", &is_pattern, "ID is a regular expression");
+  app.add_word("ID", id);
   parse(app, words);
   for (const std::string& each : find_ids(globals, id, is_pattern)) {
     delete_one(globals, each, force);

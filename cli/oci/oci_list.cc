@@ -3,7 +3,6 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/cleanup.h"
@@ -93,10 +92,9 @@ std::vector<runtime::State> all_states(const Globals& globals) {
 }
 
 int run_state(const Globals& globals, const Words& words) {
-  CLI::App app("Prints the state of a container");
-  app.name("sampan-oci state");
+  Options app("state", "Prints the state of a container");
   std::string id;
-  app.add_option("ID", id)->required();
+  app.add_word("ID", id);
   parse(app, words);
   print(state_json(globals, load(globals, id)).dump(2, ' ', false, Json::error_handler_t::replace) +
         "\n");
@@ -104,12 +102,11 @@ int run_state(const Globals& globals, const Words& words) {
 }
 
 int run_list(const Globals& globals, const Words& words) {
-  CLI::App app("Lists the containers below --root");
-  app.name("sampan-oci list");
+  Options app("list", "Lists the containers below --root");
   std::string format = "table";
   bool quiet = false;
   add_format(app, format);
-  app.add_flag("-q,--quiet", quiet, "Only the ids");
+  app.add("-q,--quiet", &quiet, "Only the ids");
   parse(app, words);
   const auto states = all_states(globals);
   std::string text;

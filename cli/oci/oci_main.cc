@@ -1,4 +1,5 @@
 // sampan-oci: the runtime as a command that other engines can call in runc's place.
+
 #include "cli/oci/oci_command.h"
 
 namespace {

@@ -3,8 +3,6 @@
 #include <cstdlib>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/files.h"
 #include "base/trace.h"
 #include "cli/oci/oci_command.h"
@@ -60,21 +58,20 @@ std::string command_list() {
   return text;
 }
 
-void add_globals(CLI::App& app, GlobalFlags& flags) {
-  app.add_option("--root", flags.globals.root, "Directory for the state of containers");
-  app.add_option("--log", flags.globals.log, "File that gets what goes wrong");
-  app.add_option("--log-format", flags.log_format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}));
-  app.add_flag("--debug", flags.globals.debug, "Log every decision and step");
-  app.add_flag("--systemd-cgroup", flags.globals.systemd_cgroup,
-               "Let systemd make the cgroups; cgroupsPath is then \"slice:prefix:name\"");
-  app.add_option("--cgroup-manager", flags.cgroup_manager, "cgroupfs or systemd")
-      ->check(CLI::IsMember({"cgroupfs", "systemd"}));
-  app.add_option("--rootless", flags.rootless,
-                 "Leave out what may not be done to cgroups: true, false or auto")
-      ->check(CLI::IsMember({"auto", "true", "false", "1", "0"}));
-  app.add_option("--criu", flags.globals.criu, "Program for checkpoint and restore");
-  app.add_flag("-v,-V,--version", flags.version, "Print the version");
+void add_globals(Options& app, GlobalFlags& flags) {
+  app.add("--root", &flags.globals.root, "Directory for the state of containers");
+  app.add("--log", &flags.globals.log, "File that gets what goes wrong");
+  app.add("--log-format", &flags.log_format, "text or json").one_of({"text", "json"});
+  app.add("--debug", &flags.globals.debug, "Log every decision and step");
+  app.add("--systemd-cgroup", &flags.globals.systemd_cgroup,
+          "Let systemd make the cgroups; cgroupsPath is then \"slice:prefix:name\"");
+  app.add("--cgroup-manager", &flags.cgroup_manager, "cgroupfs or systemd")
+      .one_of({"cgroupfs", "systemd"});
+  app.add("--rootless", &flags.rootless,
+          "Leave out what may not be done to cgroups: true, false or auto")
+      .one_of({"auto", "true", "false", "1", "0"});
+  app.add("--criu", &flags.globals.criu, "Program for checkpoint and restore");
+  app.add("-v,-V,--version", &flags.version, "Print the version");
 }
 
 // A user without root has a directory that goes when it logs out, as for runc.
@@ -110,23 +107,24 @@ int run_command(const GlobalFlags& flags, const std::string& name, const Words& 
 
 int dispatch(GlobalFlags& flags, const Words& words) {
   const auto at = static_cast<std::ptrdiff_t>(find_command(words));
-  CLI::App app("Runs containers from OCI bundles");
-  app.name("sampan-oci");
-  app.footer(command_list());
+  Options app("", "Runs containers from OCI bundles");
   add_globals(app, flags);
-  parse(app, Words(words.begin(), words.begin() + at));
+  if (!app.parse(Words(words.begin(), words.begin() + at))) {
+    print(app.help() + command_list());
+    return 0;
+  }
   if (flags.version) {
     print(version_text());
     return 0;
   }
   check_globals(flags);
   if (at == std::ssize(words)) {
-    print(app.help());
+    print(app.help() + command_list());
     return 0;
   }
   const std::string& name = words[static_cast<std::size_t>(at)];
   if (name == "help") {
-    print(app.help());
+    print(app.help() + command_list());
     return 0;
   }
   return run_command(flags, name, Words(words.begin() + at + 1, words.end()));
@@ -134,15 +132,10 @@ int dispatch(GlobalFlags& flags, const Words& words) {
 
 }  // namespace
 
-void parse(CLI::App& app, const Words& words) {
-  try {
-    app.parse(Words(words.rbegin(), words.rend()));  // the library takes them from the back
-  } catch (const CLI::CallForHelp&) {
-    print(app.help());
-    throw HelpShown{};
-  } catch (const CLI::ParseError& error) {
-    throw Error(ErrorKind::kInvalid, error.what());
-  }
+void parse(Options& app, const Words& words) {
+  if (app.parse(words)) return;
+  print(app.help());
+  throw HelpShown{};
 }
 
 const std::vector<Command>& commands() {

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -85,14 +84,12 @@ std::string filter_lines(const std::string& text, const std::vector<pid_t>& pids
 }  // namespace
 
 int run_ps(const Globals& globals, const Words& words) {
-  CLI::App app("Lists the processes of a container by their ids on the host");
-  app.name("sampan-oci ps");
+  Options app("ps", "Lists the processes of a container by their ids on the host");
   std::string format = "table";
   add_format(app, format);
-  app.prefix_command();  // from the id on, everything is for ps(1)
+  Words rest;
+  app.take_rest("ID [PS OPTIONS]", rest);
   parse(app, words);
-  Words rest = app.remaining();
-  if (rest.empty()) throw Error(ErrorKind::kInvalid, "ps needs a container's id");
   const std::string id = rest.front();
   rest.erase(rest.begin());
   load(globals, id);

@@ -4,8 +4,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "base/process.h"
@@ -28,24 +26,22 @@ struct Flags {
 
 Flags parse_flags(const char* name, const Words& words) {
   Flags flags;
-  CLI::App app("Makes a container from a bundle");
-  app.name(std::string("sampan-oci ") + name);
-  app.add_option("-b,--bundle", flags.bundle, "Directory of config.json; default: the current one");
-  app.add_option("-f,--config", flags.config, "Another file than config.json in the bundle");
-  app.add_option("--console-socket", flags.console_socket,
-                 "Socket that gets the terminal's master");
-  app.add_option("--pid-file", flags.pid_file, "File that gets the first process's id");
-  app.add_option("--preserve-fds", flags.preserve_fds, "Pass on so many descriptors from 3 on")
-      ->check(CLI::Range(0, 1024));
-  app.add_flag("--no-pivot", flags.no_pivot,
-               "Move the root over the host's, where that is a ramfs, which can't be pivoted");
-  app.add_flag("--no-new-keyring", flags.no_new_keyring, "Keep the caller's session keyring");
-  app.add_flag("--no-subreaper", flags.no_subreaper, "Leave orphans to somebody else");
+  Options app(name, "Makes a container from a bundle");
+  app.add("-b,--bundle", &flags.bundle, "Directory of config.json; default: the current one");
+  app.add("-f,--config", &flags.config, "Another file than config.json in the bundle");
+  app.add("--console-socket", &flags.console_socket, "Socket that gets the terminal's master");
+  app.add("--pid-file", &flags.pid_file, "File that gets the first process's id");
+  app.add("--preserve-fds", &flags.preserve_fds, "Pass on so many descriptors from 3 on")
+      .between(0, 1024);
+  app.add("--no-pivot", &flags.no_pivot,
+          "Move the root over the host's, where that is a ramfs, which can't be pivoted");
+  app.add("--no-new-keyring", &flags.no_new_keyring, "Keep the caller's session keyring");
+  app.add("--no-subreaper", &flags.no_subreaper, "Leave orphans to somebody else");
   if (std::string_view(name) == "run") {
-    app.add_flag("-d,--detach", flags.detach, "Leave the container running");
-    app.add_flag("--keep", flags.keep, "Do not delete the container after its end");
+    app.add("-d,--detach", &flags.detach, "Leave the container running");
+    app.add("--keep", &flags.keep, "Do not delete the container after its end");
   }
-  app.add_option("ID", flags.id)->required();
+  app.add_word("ID", flags.id);
   parse(app, words);
   return flags;
 }
@@ -185,10 +181,9 @@ int run_create(const Globals& globals, const Words& words) {
 }
 
 int run_start(const Globals& globals, const Words& words) {
-  CLI::App app("Runs the program of a created container");
-  app.name("sampan-oci start");
+  Options app("start", "Runs the program of a created container");
   std::string id;
-  app.add_option("ID", id)->required();
+  app.add_word("ID", id);
   parse(app, words);
   const runtime::State state = load(globals, id);
   const fs::path state_dir = state_dir_of(globals, id);

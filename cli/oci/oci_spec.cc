@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -79,14 +78,13 @@ void make_rootless(oci::RuntimeSpec& spec) {
 }  // namespace
 
 int run_spec(const Globals&, const Words& words) {
-  CLI::App app("Writes a config.json to begin with");
-  app.name("sampan-oci spec");
+  Options app("spec", "Writes a config.json to begin with");
   std::string bundle = ".";
   std::string name = "config.json";
   bool rootless = false;
-  app.add_option("-b,--bundle", bundle, "Directory to write it into");
-  app.add_option("-f,--file", name, "File to write; a relative name counts from the bundle");
-  app.add_flag("--rootless", rootless, "For a user without root");
+  app.add("-b,--bundle", &bundle, "Directory to write it into");
+  app.add("-f,--file", &name, "File to write; a relative name counts from the bundle");
+  app.add("--rootless", &rootless, "For a user without root");
   parse(app, words);
   oci::RuntimeSpec spec = example_spec();
   if (rootless) make_rootless(spec);

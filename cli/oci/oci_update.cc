@@ -2,8 +2,6 @@
 #include <cmath>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/files.h"
 #include "cli/oci/oci_command.h"
 
@@ -86,39 +84,37 @@ oci::Resources resources_from(const Limits& limits) {
   return resources;
 }
 
-void add_options(CLI::App& app, Limits& limits) {
-  app.add_option("-r,--resources", limits.file,
-                 "File (or -) with resources as JSON; other options are ignored");
-  app.add_option("--memory", limits.memory, "Bytes, or with a unit such as M; -1: no limit");
-  app.add_option("--memory-swap", limits.memory_swap,
-                 "Bytes of memory and swap together; -1: no limit");
-  app.add_option("--memory-reservation", limits.memory_reservation, "Bytes");
-  app.add_option("--kernel-memory", limits.kernel, "Bytes (cgroup v1)");
-  app.add_option("--kernel-memory-tcp", limits.kernel_tcp, "Bytes (cgroup v1)");
-  app.add_option("--cpu-quota", limits.cpu_quota, "Microseconds in a period");
-  app.add_option("--cpu-period", limits.cpu_period, "Microseconds");
-  app.add_option("--cpu-share", limits.cpu_share, "Relative weight");
-  app.add_option("--cpu-burst", limits.cpu_burst, "Microseconds");
-  app.add_option("--cpu-idle", limits.cpu_idle, "0 or 1");
-  app.add_option("--cpu-rt-runtime", limits.cpu_rt_runtime, "Microseconds");
-  app.add_option("--cpu-rt-period", limits.cpu_rt_period, "Microseconds");
-  app.add_option("--cpuset-cpus", limits.cpus, "List of CPUs");
-  app.add_option("--cpuset-mems", limits.mems, "List of memory nodes");
-  app.add_option("--pids-limit", limits.pids, "Number of processes; -1: no limit");
-  app.add_option("--blkio-weight", limits.blkio_weight, "10 to 1000");
-  app.add_option("--l3-cache-schema", limits.l3_cache_schema, "Intel RDT: L3 cache");
-  app.add_option("--mem-bw-schema", limits.mem_bw_schema, "Intel RDT: memory bandwidth");
+void add_options(Options& app, Limits& limits) {
+  app.add("-r,--resources", &limits.file,
+          "File (or -) with resources as JSON; other options are ignored");
+  app.add("--memory", &limits.memory, "Bytes, or with a unit such as M; -1: no limit");
+  app.add("--memory-swap", &limits.memory_swap, "Bytes of memory and swap together; -1: no limit");
+  app.add("--memory-reservation", &limits.memory_reservation, "Bytes");
+  app.add("--kernel-memory", &limits.kernel, "Bytes (cgroup v1)");
+  app.add("--kernel-memory-tcp", &limits.kernel_tcp, "Bytes (cgroup v1)");
+  app.add("--cpu-quota", &limits.cpu_quota, "Microseconds in a period");
+  app.add("--cpu-period", &limits.cpu_period, "Microseconds");
+  app.add("--cpu-share", &limits.cpu_share, "Relative weight");
+  app.add("--cpu-burst", &limits.cpu_burst, "Microseconds");
+  app.add("--cpu-idle", &limits.cpu_idle, "0 or 1");
+  app.add("--cpu-rt-runtime", &limits.cpu_rt_runtime, "Microseconds");
+  app.add("--cpu-rt-period", &limits.cpu_rt_period, "Microseconds");
+  app.add("--cpuset-cpus", &limits.cpus, "List of CPUs");
+  app.add("--cpuset-mems", &limits.mems, "List of memory nodes");
+  app.add("--pids-limit", &limits.pids, "Number of processes; -1: no limit");
+  app.add("--blkio-weight", &limits.blkio_weight, "10 to 1000");
+  app.add("--l3-cache-schema", &limits.l3_cache_schema, "Intel RDT: L3 cache");
+  app.add("--mem-bw-schema", &limits.mem_bw_schema, "Intel RDT: memory bandwidth");
 }
 
 }  // namespace
 
 int run_update(const Globals& globals, const Words& words) {
-  CLI::App app("Changes limits of a container; what is not named stays");
-  app.name("sampan-oci update");
+  Options app("update", "Changes limits of a container; what is not named stays");
   std::string id;
   Limits limits;
   add_options(app, limits);
-  app.add_option("ID", id)->required();
+  app.add_word("ID", id);
   parse(app, words);
   load(globals, id);
   const fs::path state_dir = state_dir_of(globals, id);

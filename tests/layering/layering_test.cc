@@ -49,7 +49,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"libnftnl/", {"network"}},
     {"seccomp.h", {"runtime", "cli/image", "cli/registry"}},
     {"rapidjson/", {"oci"}},
-    {"CLI/", {"cli", "cli/oci", "cli/image"}},
+    {"CLI/", {"cli", "cli/image"}},
     {"iostream", {"cli", "cli/oci", "cli/image"}},
 };
 
