@@ -4,15 +4,16 @@
 
 namespace storage {
 
-BlockQueue::BlockQueue(std::size_t blocks, std::size_t block_bytes) : blocks_(blocks) {
-  for (Block& block : blocks_) block.bytes.resize(block_bytes);
-}
+BlockQueue::BlockQueue(std::size_t blocks, std::size_t block_bytes)
+    : blocks_(blocks), block_bytes_(block_bytes) {}
 
 std::span<char> BlockQueue::reserve() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return aborted_ || count_ < blocks_.size(); });
   if (aborted_) return {};
-  return blocks_[(head_ + count_) % blocks_.size()].bytes;
+  Block& block = blocks_[(head_ + count_) % blocks_.size()];
+  if (!block.bytes) block.bytes = std::make_unique_for_overwrite<char[]>(block_bytes_);
+  return {block.bytes.get(), block_bytes_};
 }
 
 void BlockQueue::commit(std::size_t size) {
@@ -35,7 +36,7 @@ std::string_view BlockQueue::front() {
   changed_.wait(lock, [&] { return aborted_ || closed_ || count_ > 0; });
   if (aborted_ || count_ == 0) return {};
   const Block& block = blocks_[head_];
-  return {block.bytes.data(), block.size};
+  return {block.bytes.get(), block.size};
 }
 
 void BlockQueue::pop() {

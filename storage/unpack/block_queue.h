@@ -1,8 +1,10 @@
-// BlockQueue: a bounded pipe of byte blocks between two threads; its blocks are allocated once.
+// BlockQueue: a bounded pipe of byte blocks between two threads; its blocks are allocated once,
+// when needed.
 #pragma once
 
 #include <condition_variable>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string_view>
@@ -30,12 +32,13 @@ class BlockQueue {
 
  private:
   struct Block {
-    std::vector<char> bytes;
+    std::unique_ptr<char[]> bytes;  // when it is first used: most layers are small
     std::size_t size = 0;
   };
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Block> blocks_;
+  const std::size_t block_bytes_;
   std::size_t head_ = 0, count_ = 0;  // of the committed blocks
   bool closed_ = false, aborted_ = false;
 };

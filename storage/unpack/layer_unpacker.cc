@@ -21,6 +21,7 @@
 #include "storage/unpack/block_queue.h"
 #include "storage/unpack/file_writers.h"
 #include "storage/unpack/inflater.h"
+#include "storage/unpack/layer_path.h"
 #include "storage/unpack/tar_reader.h"
 #include "storage/unpack/tar_recorder.h"
 #include "storage/unpack/tree_writer.h"
@@ -29,7 +30,9 @@ namespace storage {
 namespace {
 
 constexpr std::size_t kBlocks = 4, kBlockBytes = 256U << 10U;
-constexpr unsigned kWriters = 2;
+// Threads that fill files. A small layer is not worth two: others are unpacked beside it.
+constexpr unsigned kWriters = 2, kWritersOfSmallLayer = 1;
+constexpr std::uint64_t kSmallLayer = 1U << 20U;
 constexpr std::uint64_t kRatioFloor = 1ULL << 30U;
 // After damage was found the rest of a blob is still hashed where it is this short: "wrong digest"
 // says more than what the damage looked like to a decoder.
@@ -42,7 +45,7 @@ constexpr std::uint64_t kWorthHashing = 16U << 20U;
 // Ends a thread whose neighbour has failed; never leaves this file.
 struct Stopped {};
 
-// The inflating thread's end of the tar's queue: hashes and counts what goes by.
+// The inflating thread's end of the tar's queue: counts what goes by.
 class TarOutput : public InflateOutput {
  public:
   TarOutput(BlockQueue& queue, const UnpackLimits& limits) : queue_(queue), limits_(limits) {}
@@ -72,7 +75,6 @@ class TarOutput : public InflateOutput {
 
   void flush() {
     if (filled_ == 0) return;
-    hasher_.update({block_.data(), filled_});
     queue_.commit(filled_);
     block_ = {};
     filled_ = 0;
@@ -80,12 +82,10 @@ class TarOutput : public InflateOutput {
 
   void consume(std::size_t size) { consumed_ += size; }  // before it is inflated
   std::uint64_t total() const { return total_; }
-  std::string finish_hash() { return hasher_.finish(); }
 
  private:
   BlockQueue& queue_;
   const UnpackLimits& limits_;
-  base::Sha256Hasher hasher_;
   std::span<char> block_;
   std::size_t filled_ = 0;
   std::uint64_t total_ = 0, consumed_ = 0;
@@ -122,7 +122,8 @@ struct LayerUnpacker::State {
         policy(overlay_policy),
         tree(open_tree(staging)),
         recorder(beside.empty() ? nullptr : std::make_unique<TarRecorder>(beside)),
-        writers(kWriters, [this](std::exception_ptr error) { fail(std::move(error)); }),
+        writers(blob.size < kSmallLayer ? kWritersOfSmallLayer : kWriters,
+                [this](std::exception_ptr error) { fail(std::move(error)); }),
         inflating([this] { guard([this] { inflate(); }); }),
         parsing([this] { guard([this] { parse(); }); }) {}
 
@@ -177,23 +178,25 @@ struct LayerUnpacker::State {
     if (compressed.is_aborted()) throw Stopped();
     inflater.finish(output);
     output.flush();
-    diff_hex = output.finish_hash();
     result.tar_bytes = output.total();
     tar.close();
   }
 
   void parse() {
     bool holds_block = false;
+    // Here rather than where it is inflated: that is the longest of the steps that go on at a time.
+    base::Sha256Hasher diff_hasher;
     TarReader reader(
         [&]() -> std::string_view {
           if (std::exchange(holds_block, true)) pop_tar();
           const std::string_view bytes = tar.front();
           if (bytes.empty() && tar.is_aborted()) throw Stopped();
           holds_block = !bytes.empty();
+          diff_hasher.update(bytes);
           if (recorder) recorder->take(bytes);
           return bytes;
         },
-        policy);
+        policy, limits.header_bytes);
     TreeWriter writer(std::move(tree), writers, policy, recorder.get());
     while (const TarEntry* entry = reader.next()) {
       if (++result.entries > limits.entries) {
@@ -201,19 +204,30 @@ struct LayerUnpacker::State {
                           "layer has more than " + std::to_string(limits.entries) + " entries");
       }
       check_size(*entry);
+      check_depth(entry->path);
       writer.add(*entry, reader);
     }
     // What stands behind the end of the archive belongs to the DiffID, too.
     if (holds_block) pop_tar();
     for (std::string_view rest; !(rest = tar.front()).empty(); pop_tar()) {
+      diff_hasher.update(rest);
       if (recorder) recorder->take(rest);
     }
     if (tar.is_aborted()) throw Stopped();
+    diff_hex = diff_hasher.finish();
     if (recorder) recorder->finish();
     writers.finish();
     if (find_failure()) throw Stopped();
     result.record = writer.finish();
     result.disk_bytes = writer.disk_bytes();
+  }
+
+  void check_depth(const std::string& path) const {
+    if (limits.path_depth >= kMaxPathDepth) return;  // which TreeWriter looks at
+    if (parse_layer_path(path).size() <= limits.path_depth) return;
+    throw base::Error(base::ErrorKind::kInvalid, base::printable(path) + ": more than " +
+                                                     std::to_string(limits.path_depth) +
+                                                     " levels deep");
   }
 
   void pop_tar() {

@@ -19,6 +19,8 @@ struct UnpackLimits {
   std::uint64_t layer_bytes = 64ULL << 30U;  // of the inflated tar
   std::uint64_t ratio = 200;                 // inflated to compressed, above 1 GiB of output
   std::uint64_t entries = 5'000'000;
+  std::uint64_t path_depth = 512;          // components; more than 512 never
+  std::uint64_t header_bytes = 2U << 20U;  // of one entry: long names, PAX records, sparse maps
 };
 
 // Lives on one thread per layer; write() is called with the blob's bytes in order and may block

@@ -18,9 +18,6 @@
 namespace storage {
 namespace {
 
-// One entry's headers (long names, PAX records, sparse maps) may take so much of the stream;
-// libarchive keeps all of it in memory, so more is an attack (CVE-2025-58183).
-constexpr std::size_t kMaxHeaderBytes = 2U << 20U;
 constexpr std::size_t kMaxXattrBytes = 64U << 10U;
 constexpr std::uint64_t kMaxDeviceMajor = 0xfff, kMaxDeviceMinor = 0xfffff;  // the kernel's dev_t
 
@@ -181,7 +178,7 @@ struct TarReader::State {
   base::CHandle<archive, archive_read_free> reader{archive_read_new()};
   TarEntry entry;
   bool is_open = false, in_header = false;
-  std::size_t header_bytes = 0;
+  std::size_t header_bytes = 0, max_header_bytes = 0;
   std::exception_ptr failure;  // of `source`, which libarchive's C frames must not see
 
   // libarchive's read callback.
@@ -191,9 +188,10 @@ struct TarReader::State {
       const std::string_view block = state.source();
       *bytes = block.data();
       if (state.in_header) state.header_bytes += block.size();
-      if (state.header_bytes <= kMaxHeaderBytes) return static_cast<la_ssize_t>(block.size());
+      if (state.header_bytes <= state.max_header_bytes)
+        return static_cast<la_ssize_t>(block.size());
       archive_set_error(reader, EINVAL, "an entry's header is larger than %zu bytes",
-                        kMaxHeaderBytes);
+                        state.max_header_bytes);
     } catch (...) {
       state.failure = std::current_exception();
     }
@@ -227,11 +225,12 @@ struct TarReader::State {
   const std::string primer = make_primer();
 };
 
-TarReader::TarReader(Source source, const OverlayPolicy& policy)
+TarReader::TarReader(Source source, const OverlayPolicy& policy, std::size_t header_bytes)
     : state_(std::make_unique<State>()) {
   if (!state_->reader) throw std::bad_alloc();
   state_->source = std::move(source);
   state_->policy = policy;
+  state_->max_header_bytes = header_bytes;
 }
 
 TarReader::~TarReader() = default;

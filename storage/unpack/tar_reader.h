@@ -29,7 +29,9 @@ class TarReader {
  public:
   // `source` gives the next bytes, valid until it is called again; empty at the end.
   using Source = std::function<std::string_view()>;
-  TarReader(Source source, const OverlayPolicy& policy);
+  // `header_bytes`: so much of the stream one entry's headers may take, which libarchive keeps in
+  // memory (CVE-2025-58183).
+  TarReader(Source source, const OverlayPolicy& policy, std::size_t header_bytes = 2U << 20U);
   ~TarReader();
 
   // The next entry, valid until the next call; null at the end of the archive. What is left of the
