@@ -9,6 +9,7 @@ run in turn, one after the other, and the medians are printed with their ratios 
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(SOURCE / "tools"), str(SOURCE / "bench"), str(SOURCE / "tests")]
@@ -195,15 +197,54 @@ def bench_exec_and_ps(table, engines, images, runs, only):
             subprocess.run([str(word) for word in engine.remove_idle()], capture_output=True)
 
 
-def bench_pull(table, engines, images, pulls):
+def blobs_of(image, registry):
+    """The files in which the registry keeps an image's layers."""
+    host, _, rest = image.partition("/")
+    name, _, tag = rest.partition(":")
+    request = urllib.request.Request(f"http://{host}/v2/{name}/manifests/{tag}", headers={
+        "Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"})
+    manifest = json.load(urllib.request.urlopen(request))
+    folder = registry.folder / "data/docker/registry/v2/blobs/sha256"
+    return [folder / layer["digest"][7:9] / layer["digest"][7:] / "data" for layer in manifest["layers"]]
+
+
+def compile_pull_floor(folder):
+    """bench/pull_floor.cc, where a compiler and the headers are installed."""
+    words = ["c++", "-std=c++20", "-O2", "-o", folder / "pull_floor", SOURCE / "bench/pull_floor.cc", "-lisal", "-lcrypto", "-pthread"]
+    if shutil.which("c++") is None or subprocess.run(words).returncode != 0:
+        print("bench/pull_floor.cc can't be compiled: it is left out", flush=True)
+        return None
+    return folder / "pull_floor"
+
+
+def time_pull_floor(program, folder, blobs):
+    """The blobs are in the page cache; the tree is removed again."""
+    for blob in blobs:
+        blob.read_bytes()
+    tree = folder / "floor-tree"
+    tree.mkdir()
+    try:
+        return timed([program, tree, *blobs])
+    finally:
+        shutil.rmtree(tree)
+
+
+def bench_pull(table, engines, images, pulls, registry, folder):
+    floor = compile_pull_floor(folder)
     for name in ("large", "layers"):
         samples = {engine.name: [] for engine in engines}
+        if floor:
+            samples["floor"] = []
+            blobs = blobs_of(images[name], registry)
         for _ in range(pulls):
             for engine in engines:
                 subprocess.run([str(word) for word in engine.forget(images[name])], capture_output=True)
                 time.sleep(0.5)
                 os.sync()
                 samples[engine.name].append(timed(engine.pull(images[name])))
+            if floor:
+                os.sync()
+                samples["floor"].append(time_pull_floor(floor, folder, blobs))
         table.add(f"pull, {name} image", samples)
 
 
@@ -334,7 +375,7 @@ def main():
         if only & {"exec", "ps"}:
             bench_exec_and_ps(table, engines, images, arguments.runs, only)
         if "pull" in only:
-            bench_pull(table, engines, images, arguments.pulls)
+            bench_pull(table, engines, images, arguments.pulls, registry, disk.path)
         if "runtime" in only:
             bench_runtime(table, disk.path, engines[0], bundle, arguments.runs, floor)
     finally:
