@@ -1,5 +1,7 @@
 #include "cli/config.h"
 
+#include <cstdlib>
+
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -21,6 +23,8 @@ void apply_key(const std::string& key, const nlohmann::json& value, engine::Conf
     config.bridge_subnet = value.get<std::string>();
   } else if (key == "insecure-registries") {
     config.insecure_registries = value.get<std::vector<std::string>>();
+  } else if (key == "keep-blobs" || key == "limits") {
+    // sampan-image's, which reads them where it needs them (cli/image/unpack_arguments.h).
   } else {
     throw base::Error(base::ErrorKind::kInvalid, "unknown key \"" + key + "\"");
   }
@@ -35,6 +39,7 @@ void apply_config_file(const std::string& path, engine::Config& config) {
     if (path.empty()) return;
     throw base::Error(base::ErrorKind::kNotFound, file + ": no such file or directory");
   }
+  if (!path.empty()) setenv("SAMPAN_CONFIG", path.c_str(), 1);  // for the programs that we start
   try {
     const auto document = nlohmann::json::parse(*content);
     for (const auto& [key, value] : document.items()) apply_key(key, value, config);

@@ -8,7 +8,9 @@
 namespace cli {
 
 // /etc/sampan/config.json unless `path` says otherwise; a missing default file is no error. Keys:
-// data-root, exec-root, insecure-registries, cgroup-parent, bip. Throws kInvalid for malformed
+// data-root, exec-root, insecure-registries, cgroup-parent, bip; keep-blobs (false: blobs are not
+// kept once they are layers) and limits (layer-size, layer-ratio, layer-entries, path-depth,
+// header-size, manifest-size: numbers). Throws kInvalid for malformed
 // JSON, unknown keys and wrong types.
 void apply_config_file(const std::string& path, engine::Config& config);
 

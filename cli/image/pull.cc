@@ -7,6 +7,8 @@
 #include "base/trace.h"
 #include "cli/image/image_commands.h"
 #include "cli/image/registry_access.h"
+#include "cli/image/system_calls.h"
+#include "cli/image/unpack_arguments.h"
 #include "engine/image/puller.h"
 #include "storage/store.h"
 
@@ -16,7 +18,7 @@ namespace {
 struct Arguments {
   std::string root, platform, reference;
   std::vector<std::string> insecure_registries;
-  unsigned parallel = 6;
+  engine::PullOptions options;
   bool trace = false;
 };
 
@@ -27,31 +29,31 @@ void define_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("--insecure-registry", arguments.insecure_registries,
                  "Host or network with which plain HTTP is allowed")
       ->allow_extra_args(false);
-  app.add_option("--parallel", arguments.parallel, "Layers at the same time");
+  app.add_option("--parallel", arguments.options.parallel, "Layers at the same time");
+  define_unpack_arguments(app, arguments.options);
   app.add_flag("--trace", arguments.trace, "Decisions and times as events");
   app.add_option("REFERENCE", arguments.reference)->required();
 }
 
 engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
   const auto reference = oci::Reference::parse(arguments.reference);
-  engine::PullOptions options;
+  engine::PullOptions options = arguments.options;
   options.platform = oci::Platform::of_host();
   if (!arguments.platform.empty()) {
     options.platform = oci::Platform::parse(arguments.platform);
     options.choice = registry::Client::PlatformChoice::kExplicit;
   }
-  options.parallel = arguments.parallel;
   registry::Setup setup;
   setup.client.insecure_registries = arguments.insecure_registries;
   setup.trace = arguments.trace;
   RegistryAccess access(setup, {reference.domain()});
+  restrict_system_calls();
   storage::Store store(arguments.root);
   store.sweep(storage::Store::Sweep::kThorough);
   const engine::PullResult result =
       engine::pull(store, access.client(), reference, options,
                    [&](const engine::PullEvent& event) { events.send(event); });
   store.discard_trash();
-  store.checkpoint();
   return result;
 }
 
@@ -60,6 +62,7 @@ engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
 int run_pull_command(int argc, char** argv, EventWriter& events) {
   CLI::App app("Pull an image into a store of sampan", "sampan-image pull");
   Arguments arguments;
+  apply_unpack_config(arguments.options);
   define_arguments(app, arguments);
   CLI11_PARSE(app, argc, argv);
   if (arguments.trace) {

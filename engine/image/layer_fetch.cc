@@ -16,7 +16,7 @@
 namespace engine {
 namespace {
 
-constexpr auto kLockPoll = std::chrono::milliseconds(25);
+constexpr std::chrono::microseconds kShortestLockPoll{500}, kLongestLockPoll{25'000};
 
 // Between what brings the blob and the unpacker; what comes from the network is kept on its way.
 class UnpackSink : public registry::RemoteBlobSink {
@@ -116,7 +116,7 @@ class UnpackSink : public registry::RemoteBlobSink {
 // where it has finished it.
 std::optional<base::UniqueFd> lock_unless_present(const FetchContext& context,
                                                   const storage::LayerKey& key) {
-  for (;;) {
+  for (auto pause = kShortestLockPoll;; pause = std::min(2 * pause, kLongestLockPoll)) {
     bool present = false;
     auto lock = context.store.with([&](storage::Store& store) {
       auto taken = store.try_lock_layer(key);
@@ -128,7 +128,7 @@ std::optional<base::UniqueFd> lock_unless_present(const FetchContext& context,
     if (context.is_cancelled()) {
       throw base::Error(base::ErrorKind::kUnavailable, "cancelled");
     }
-    std::this_thread::sleep_for(kLockPoll);
+    std::this_thread::sleep_for(pause);
   }
 }
 

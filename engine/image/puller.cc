@@ -150,6 +150,11 @@ class Pull {
   PullResult run() {
     const registry::ResolvedImage resolved =
         client_.resolve(reference_, options_.platform, options_.choice);
+    if (resolved.manifest_bytes.size() > options_.manifest_bytes) {
+      throw base::Error(
+          base::ErrorKind::kInvalid,
+          "its manifest is larger than " + std::to_string(options_.manifest_bytes) + " bytes");
+    }
     const oci::ImageConfig config = check_image(resolved);
     progress_.send({.kind = PullEvent::Kind::kResolved,
                     .layer = {},

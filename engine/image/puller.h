@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "oci/manifest.h"
 #include "oci/platform.h"
 #include "oci/reference.h"
 #include "registry/remote/remote_client.h"
@@ -25,6 +26,7 @@ struct PullOptions {
   oci::Platform platform;
   registry::Client::PlatformChoice choice = registry::Client::PlatformChoice::kHostDefault;
   storage::UnpackLimits limits;
+  std::uint64_t manifest_bytes = oci::kMaxManifestBytes;
   bool keep_blobs = true;  // as files in blobs/sha256, once they are layers
   unsigned parallel = 6;
 };
