@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 
@@ -18,7 +19,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 from kill_at_call import libc, run_until_call  # noqa: E402
-from oci_bundle import runtime, wait_until  # noqa: E402, F401
+from oci_bundle import make_rootfs, runtime, wait_until  # noqa: E402, F401
 
 ROUNDS = os.environ.get("SAMPAN_CRASH_ROUNDS", "12")
 SEED = int(os.environ.get("SAMPAN_CRASH_SEED", str(random.SystemRandom().randrange(1 << 32))))
@@ -52,8 +53,11 @@ class Victim:
         self.before = mount_points()
         self.output = str(runtime.folder / "output")
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        for folder in [runtime.folder, *runtime.folder.parents[:2]]:
-            folder.chmod(0o711)  # of pytest's, for the root of a user namespace
+        # Not below pytest's own folder, which the root of a user namespace may not enter.
+        self.home = tempfile.TemporaryDirectory(prefix="sampan-crash-", dir="/tmp")
+        pathlib.Path(self.home.name).chmod(0o755)
+        self.rootfs = pathlib.Path(self.home.name) / "rootfs"
+        make_rootfs(self.rootfs)
 
     def prepare(self, state):
         """A container that does not exist yet, or is created, running, paused or stopped."""
@@ -73,6 +77,7 @@ class Victim:
 
     def change(self, spec):
         spec["process"]["env"].append(MARK)
+        spec["root"]["path"] = str(self.rootfs)
         spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
                                     "syscalls": [{"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO", "errnoRet": self.count}]}
         SHAPES[self.shape](spec)

@@ -178,7 +178,7 @@ def build(folder, modules):
     return image
 
 
-def boot(kernel, initramfs, seconds=240):
+def boot(kernel, initramfs, seconds=600):
     """Everything that the guest said until it powered off."""
     words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none",
              "-kernel", kernel, "-initrd", str(initramfs),
