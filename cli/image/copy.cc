@@ -10,10 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "cli/image/image_commands.h"
 #include "engine/image/tree_extractor.h"
-#include "storage/pack/tree_tar.h"
+#include "engine/image/tree_packer.h"
 
 namespace cli {
 namespace {
@@ -41,18 +40,7 @@ int run_copy_out_command(int argc, char** argv, EventWriter& events) {
   app.add_option("--base", base, "The file in the directory")->required();
   app.add_option("--name", name, "Its name in the archive")->required();
   CLI11_PARSE(app, argc, argv);
-  std::string buffer;
-  const auto flush = [&] {
-    base::write_all(STDOUT_FILENO, buffer);
-    buffer.clear();
-  };
-  storage::TarWriter writer([&](std::string_view bytes) {
-    buffer += bytes;
-    if (buffer.size() >= kPiece) flush();
-  });
-  storage::write_tree(writer, kDirectoryFd, base, name);
-  writer.finish();
-  flush();
+  engine::pack_tree(kDirectoryFd, base, name, STDOUT_FILENO);
   events.send_result({{"name", name}});
   return 0;
 }
