@@ -10,7 +10,7 @@ import pytest
 
 import image as images
 from conftest import BIN, wait_until
-from hostile.test_lying_registry import LyingRegistry
+from hostile.lying import LyingRegistry
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
