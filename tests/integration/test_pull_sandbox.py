@@ -30,7 +30,11 @@ def processes_below(pid):
     """Every process that `pid` has started, and those that they have."""
     found = []
     for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
+        try:
+            children = path.read_text().split()
+        except OSError:  # a thread that has ended meanwhile
+            continue
+        for child in children:
             found += [int(child), *processes_below(child)]
     return found
 
