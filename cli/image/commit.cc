@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/image/image_commands.h"
+#include "cli/image/system_calls.h"
 #include "engine/image/committer.h"
 #include "oci/manifest.h"
 
@@ -50,6 +51,7 @@ int run_commit_command(int argc, char** argv, EventWriter& events) {
   app.add_option("--hide", arguments.hidden, "A path that is the engine's")
       ->allow_extra_args(false);
   CLI11_PARSE(app, argc, argv);
+  restrict_system_calls();
   events.send_result({{"image", commit(arguments).str()}});
   return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "cli/image/image_commands.h"
+#include "cli/image/system_calls.h"
 #include "engine/image/tree_extractor.h"
 #include "engine/image/tree_packer.h"
 
@@ -40,6 +41,7 @@ int run_copy_out_command(int argc, char** argv, EventWriter& events) {
   app.add_option("--base", base, "The file in the directory")->required();
   app.add_option("--name", name, "Its name in the archive")->required();
   CLI11_PARSE(app, argc, argv);
+  restrict_system_calls();
   engine::pack_tree(kDirectoryFd, base, name, STDOUT_FILENO);
   events.send_result({{"name", name}});
   return 0;
@@ -52,6 +54,7 @@ int run_copy_in_command(int argc, char** argv, EventWriter& events) {
   app.add_option("--to", destination, "The directory's path in the container")->required();
   app.add_option("--owner", owner, "UID:GID of everything");
   CLI11_PARSE(app, argc, argv);
+  restrict_system_calls();
   engine::ExtractOptions options;
   if (!owner.empty()) options.owner = parse_ids(owner);
   std::string buffer(kPiece, '\0');

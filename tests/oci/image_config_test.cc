@@ -58,6 +58,7 @@ TEST(ImageConfig, ReadsDockersConfig) {
   EXPECT_EQ(config.labels.at("a"), "b");
   EXPECT_EQ(config.labels.at("none"), "");
   EXPECT_EQ(config.shell, (std::vector<std::string>{"/bin/bash", "-c"}));
+  EXPECT_TRUE(config.on_build.empty());
   ASSERT_TRUE(config.health_check);
   EXPECT_EQ(config.health_check->test, (std::vector<std::string>{"CMD-SHELL", "true"}));
   EXPECT_EQ(config.health_check->interval, 30'000'000'000);
@@ -68,6 +69,13 @@ TEST(ImageConfig, ReadsDockersConfig) {
   EXPECT_FALSE(config.history[0].empty_layer);
   EXPECT_TRUE(config.history[1].empty_layer);
   EXPECT_EQ(config.history[1].author, "y");
+}
+
+TEST(ImageConfig, KeepsTheInstructionsForWhoBuildsOnIt) {
+  const ImageConfig config =
+      oci::parse_image_config("{" + kRootfs + R"(,"config":{"OnBuild":["RUN make","COPY . /x"]}})");
+  EXPECT_EQ(config.on_build, (std::vector<std::string>{"RUN make", "COPY . /x"}));
+  EXPECT_EQ(oci::parse_image_config(oci::render_image_config(config)), config);
 }
 
 TEST(ImageConfig, EveryOptionalFieldMayBeNullOrAbsent) {
