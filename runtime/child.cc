@@ -32,8 +32,10 @@ struct KernelSigaction {
   report.error = errno;
   report.step = step;
   report.step_kind = child.plan->ops[step].kind;
-  report.size = child.detail_size;
-  memcpy(report.detail, child.detail, child.detail_size);
+  if (!child.detail_is_head || report.step_kind == StepKind::kExec) {
+    report.size = child.detail_size;
+    memcpy(report.detail, child.detail, child.detail_size);
+  }
   send_report(child, report, -1);
   leave(kFailedExit);
 }

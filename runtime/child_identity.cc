@@ -145,6 +145,7 @@ int set_ambient(const Op& op) noexcept {
 // The first bytes, for the words that a failed execve needs: `#!` or an ELF header.
 void keep_head(ChildState& child, const char* path) noexcept {
   child.detail_size = 0;
+  child.detail_is_head = true;
   const long fd = call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
   if (fd < 0) return;  // may be executed but not read
   const long size = call(SYS_read, static_cast<int>(fd), child.detail, sizeof child.detail);

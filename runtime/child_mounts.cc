@@ -138,6 +138,7 @@ void keep_message(ChildState& child, int context_fd) noexcept {
   const int saved = errno;
   const long size = call(SYS_read, context_fd, child.detail, sizeof child.detail);
   child.detail_size = size > 0 ? static_cast<uint32_t>(size) : 0;
+  child.detail_is_head = false;
   errno = saved;
 }
 

@@ -24,6 +24,7 @@ struct ChildState {
   bool working_dir_pending = false;
   bool listening = false;         // the file system context below has words for us
   const char* program = nullptr;  // what kFindProgram chose
+  bool detail_is_head = false;    // of the program: only for the words about its execve
   uint32_t detail_size = 0;
   char detail[sizeof(Report::detail)] = {};
 };

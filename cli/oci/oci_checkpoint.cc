@@ -67,7 +67,9 @@ runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
 // As criu wants it: from the new images' directory to the earlier ones'.
 void add_parent(const Flags& flags, runtime::CriuOptions& criu) {
   if (flags.parent.empty()) return;
-  if (fs::path(flags.parent).is_absolute() || !fs::is_directory(criu.images / flags.parent)) {
+  // By its words: the new images' directory need not be there yet.
+  if (fs::path(flags.parent).is_absolute() ||
+      !fs::is_directory((criu.images / flags.parent).lexically_normal())) {
     throw Error(ErrorKind::kInvalid, "--parent-path \"" + flags.parent +
                                          "\": a directory, relative to --image-path, is wanted");
   }

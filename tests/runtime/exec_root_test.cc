@@ -93,6 +93,18 @@ TEST_F(ExecTest, WorksUnderAFilterThatRefusesClone) {
   }
 }
 
+// What was kept of the program for a failed execve is no reason of any other step.
+TEST_F(ExecTest, AFailureBeforeTheExecveShowsNothingOfTheProgram) {
+  oci::RuntimeSpec spec = make_spec({"sleep", "1000"});
+  spec.linux_.resources.pids_limit = 1;
+  spec.linux_.seccomp.reset();
+  Created created = create(spec, make_options());
+  start(created);
+  const std::string error = error_of([&] { exec_in("one", spec, *make_spec({"true"}).process); });
+  EXPECT_NE(error.find("Resource temporarily unavailable"), std::string::npos) << error;
+  EXPECT_EQ(error.find("ELF"), std::string::npos) << error;
+}
+
 TEST_F(ExecTest, MeetsThePidsLimit) {
   oci::RuntimeSpec spec = make_spec({"sleep", "1000"});
   spec.linux_.resources.pids_limit = 1;
