@@ -160,8 +160,8 @@ bool add_conventional(CgroupHost& host, std::string_view line) {
   }
   constexpr std::string_view kNamed = "name=";
   const bool is_named = names.starts_with(kNamed);
-  hierarchy.mount_point = std::string(kCgroupRoot) + "/" +
-                          std::string(is_named ? names.substr(kNamed.size()) : names);
+  hierarchy.mount_point =
+      std::string(kCgroupRoot) + "/" + std::string(is_named ? names.substr(kNamed.size()) : names);
   if (!is_hierarchy(hierarchy.mount_point, CGROUP_SUPER_MAGIC)) return is_named;
   hierarchy.controllers = to_strings(split(names, ','));
   host.v1.push_back(std::move(hierarchy));
@@ -179,9 +179,9 @@ std::optional<CgroupHost> find_conventional(std::string_view self_cgroup) {
   CgroupHost host;
   if (is_hierarchy(kCgroupRoot, CGROUP2_SUPER_MAGIC)) {
     host.layout = CgroupLayout::kV2;
-    host.v2 = CgroupHierarchy{
-        .mount_point = kCgroupRoot,
-        .own_path = below_root(find_own_path(self_cgroup, "").value_or("/"), "/")};
+    host.v2 =
+        CgroupHierarchy{.mount_point = kCgroupRoot,
+                        .own_path = below_root(find_own_path(self_cgroup, "").value_or("/"), "/")};
     return host;
   }
   for (const std::string_view line : split(self_cgroup, '\n')) {
