@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "oci/image_config.h"
 #include "oci/reference.h"
+#include "oci/transport.h"
 
 namespace cli {
 namespace {
@@ -164,6 +165,9 @@ int run_pull(const Globals& globals, const Words& words) {
       {{"-q,--quiet", "", "Suppress verbose output", &quiet},
        {"--platform", "string", "Set platform if server is multi-platform capable", &platform}},
       words);
+  if (oci::find_transport(arguments[0])) {
+    return pull_from_source(globals, arguments[0], platform, quiet);
+  }
   const auto reference =
       oci::Reference::parse(arguments[0]);  // a bad name fails before anything is started
   if (!quiet && arguments[0].find('@') == std::string::npos && reference.tag() == "latest" &&

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "cli/command.h"
 #include "oci/reference.h"
+#include "oci/transport.h"
 
 namespace cli {
 namespace {
@@ -105,6 +106,7 @@ void PullDisplay::show(const engine::PullProgress& progress) {
     state.write("Unable to find image '" + progress.text + "' locally\n");
     return;
   }
+  if (progress.kind == "resolved" && oci::find_transport(state.reference)) return;
   if (progress.kind == "resolved") {
     const auto reference = oci::Reference::parse(state.reference);
     const std::string name = reference.manifest_name();
@@ -130,7 +132,9 @@ void PullDisplay::finish(const engine::PullSummary& summary) {
     print_error(base::printable(summary.warning, summary.warning.size()));
   if (state.output == PullOutput::kQuiet) return;
   if (state.is_terminal) state.redraw();
-  const std::string name = oci::Reference::parse(state.reference).familiar();
+  const std::string name = oci::find_transport(state.reference)
+                               ? base::printable(state.reference, state.reference.size())
+                               : oci::Reference::parse(state.reference).familiar();
   state.write("Digest: " + summary.digest + "\nStatus: " +
               (summary.changed ? "Downloaded newer image for " : "Image is up to date for ") +
               name + "\n");

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/process.h"
 #include "base/trace.h"
+#include "engine/archives.h"
 #include "engine/bundle.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
@@ -34,8 +35,27 @@ bool fits_platform(const storage::ImageRow& image, const std::string& platform) 
          (wanted.variant.empty() || have.variant == wanted.variant);
 }
 
+// An image that lies in an archive, a layout or a directory.
+storage::ImageRow resolve_source(Engine& engine, const oci::Transport& source,
+                                 const ContainerOptions& options,
+                                 const std::function<void(const PullProgress&)>& on_progress) {
+  std::optional<storage::ImageRow> image;
+  if (options.pull != PullPolicy::kAlways) {
+    image = find_known_image(engine.store(), source, options.platform);
+  }
+  if (image && fits_platform(*image, options.platform)) return *image;
+  if (options.pull == PullPolicy::kNever) {
+    throw base::Error(base::ErrorKind::kNotFound, "No such image: " + options.image);
+  }
+  const PullSummary summary = engine.pull(options.image, options.platform, on_progress);
+  return engine.store().load_image(oci::ImageId::parse(summary.image_id));
+}
+
 storage::ImageRow resolve_image(Engine& engine, const ContainerOptions& options,
                                 const std::function<void(const PullProgress&)>& on_progress) {
+  if (const auto source = oci::find_transport(options.image)) {
+    return resolve_source(engine, *source, options, on_progress);
+  }
   std::optional<storage::ImageRow> image;
   if (options.pull != PullPolicy::kAlways) image = engine.store().find_image(options.image);
   if (image && fits_platform(*image, options.platform)) return *image;

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "engine/archives.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/helper_events.h"
@@ -9,6 +10,9 @@ namespace engine {
 
 PullSummary Engine::pull(std::string_view reference, std::string_view platform,
                          const std::function<void(const PullProgress&)>& on_progress) {
+  if (oci::find_transport(reference)) {
+    return pull_from(state_->config, std::string(reference), std::string(platform), on_progress);
+  }
   HelperCommand command{.words = {"pull"}};
   if (!platform.empty()) {
     command.words.insert(command.words.end(), {"--platform", std::string(platform)});

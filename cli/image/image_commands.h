@@ -16,6 +16,11 @@ int run_commit_command(int argc, char** argv, EventWriter& events);
 int run_copy_out_command(int argc, char** argv, EventWriter& events);
 int run_copy_in_command(int argc, char** argv, EventWriter& events);
 
+int run_load_command(int argc, char** argv, EventWriter& events);
+int run_save_command(int argc, char** argv, EventWriter& events);
+int run_import_command(int argc, char** argv, EventWriter& events);
+int run_export_command(int argc, char** argv, EventWriter& events);
+
 // Not for people: answers sampan-registry's questions for credentials on descriptor 4.
 int run_credentials_command(int argc, char** argv, EventWriter& events);
 

@@ -33,6 +33,10 @@ constexpr Command kCommands[] = {
     {.name = "commit", .run = cli::run_commit_command},
     {.name = "copy-in", .run = cli::run_copy_in_command},
     {.name = "copy-out", .run = cli::run_copy_out_command},
+    {.name = "load", .run = cli::run_load_command},
+    {.name = "save", .run = cli::run_save_command},
+    {.name = "import", .run = cli::run_import_command},
+    {.name = "export", .run = cli::run_export_command},
     {.name = "__credentials", .run = cli::run_credentials_command},
 };
 
