@@ -182,7 +182,8 @@ void Inflater::choose_codec() {
     codec_ = std::make_unique<ZstdCodec>();
   } else if (head_.starts_with("\xfd"
                                "7zXZ\0"sv) ||
-             (head_.starts_with("BZh") && head_.substr(4, 3) == "1AY")) {
+             (head_.size() >= kHeadBytes && head_.starts_with("BZh") &&
+              head_.substr(4, 3) == "1AY")) {
     throw base::Error(base::ErrorKind::kUnsupported,
                       "layers compressed with xz or bzip2 are not supported");
   } else {

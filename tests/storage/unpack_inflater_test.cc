@@ -86,6 +86,7 @@ TEST(Inflater, IgnoresWhatFollowsTheLastGzipMember) {
 TEST(Inflater, TakesEmptyInput) {
   EXPECT_EQ(inflate(""), "");
   EXPECT_EQ(inflate("abc"), "abc");  // shorter than any magic
+  EXPECT_EQ(inflate("BZh"), "BZh");
   EXPECT_EQ(inflate(gzip("")), "");
   EXPECT_EQ(inflate(zstd("")), "");
 }
