@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/disk_usage.h"
 #include "base/files.h"
 
 namespace base {
@@ -188,6 +189,22 @@ std::uint64_t disk_usage(const fs::path& path) {
     usage.add_below(open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   }
   return usage.bytes();
+}
+
+std::vector<std::uint64_t> disk_usage_of_each(const std::vector<fs::path>& paths) {
+  DiskUsage usage;
+  std::vector<std::uint64_t> sizes;
+  for (const fs::path& path : paths) {
+    const std::uint64_t before = usage.bytes();
+    struct stat info = {};
+    if (lstat(path.c_str(), &info) == 0) {
+      usage.add(info);
+      const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+      if (UniqueFd fd(open(path.c_str(), flags)); fd) usage.add_below(std::move(fd));
+    }
+    sizes.push_back(usage.bytes() - before);
+  }
+  return sizes;
 }
 
 }  // namespace base

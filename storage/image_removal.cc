@@ -11,6 +11,7 @@
 #include "storage/image_rows.h"
 #include "storage/layer_use.h"
 #include "storage/store.h"
+#include "storage/unused_images.h"
 
 namespace storage {
 namespace {
@@ -161,6 +162,33 @@ Store::Untagged Store::remove_image(std::string_view name_or_id, Force force) {
   if (result.layers.empty() || !own) return result;
   database_->sync();
   trash_layers(*this, result.layers);
+  return result;
+}
+
+std::optional<Store::Untagged> remove_unused_image(Store& store, const oci::ImageId& image,
+                                                   Unused how) {
+  const auto own = try_own_layers(store.root());
+  const std::string& id = image.hex();
+  Database& database = store.database();
+  Store::Untagged result;
+  {
+    Transaction transaction(database);
+    Statement visible = database.prepare("SELECT 1 FROM images WHERE id=? AND hidden=0");
+    visible.bind(id);
+    if (!visible.step() || find_users(database, id).any()) return std::nullopt;
+    const std::vector<NameRow> names = names_of_image(database, id);
+    if (how == Unused::kUntagged &&
+        std::any_of(names.begin(), names.end(),
+                    [](const NameRow& name) { return !name.is_digest(); })) {
+      return std::nullopt;
+    }
+    for (const NameRow& name : names) untag(database, id, name, result);
+    delete_image(database, id, {}, own ? OwnLayers::kYes : OwnLayers::kNo, result);
+    transaction.commit();
+  }
+  if (result.layers.empty() || !own) return result;
+  database.sync();
+  trash_layers(store, result.layers);
   return result;
 }
 
