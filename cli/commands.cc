@@ -12,6 +12,7 @@
 #include "base/trace.h"
 #include "cli/config.h"
 #include "cli/version.h"
+#include "engine/cache_budget.h"
 
 namespace cli {
 namespace {
@@ -65,6 +66,7 @@ constexpr Command kCommands[] = {
     {"container ls", "", run_ps},
     {"container pause", "", run_pause},
     {"container port", "", run_port},
+    {"container prune", "", run_container_prune},
     {"container ps", "", run_ps},
     {"container rename", "", run_rename},
     {"container restart", "", run_restart},
@@ -81,6 +83,7 @@ constexpr Command kCommands[] = {
     {"image load", "", run_load},
     {"image ls", "", run_images},
     {"image mount", "Mount an image's files, read-only", run_image_mount},
+    {"image prune", "", run_image_prune},
     {"image pull", "", run_pull},
     {"image rm", "", run_rmi},
     {"image save", "", run_save},
@@ -88,7 +91,11 @@ constexpr Command kCommands[] = {
     {"image tree", "Show the layers of images and who shares them", run_image_tree},
     {"image umount", "", run_image_unmount},
     {"image unmount", "Unmount what 'image mount' has mounted", run_image_unmount},
+    {"system check", "Compare layers, blobs and images with their digests", run_system_check},
+    {"system df", "Show disk usage", run_system_df},
     {"system info", "", run_info},
+    {"system prune", "Remove unused data", run_system_prune},
+    {"volume prune", "", run_volume_prune},
 };
 
 struct GlobalFlags {
@@ -178,6 +185,14 @@ std::pair<const Command*, std::size_t> find_command(const Words& words) {
   throw UsageError(text + "\nSee 'sampan --help'.", 1);
 }
 
+// Commands after which the cache may be larger, or have more in it that nobody uses.
+bool changes_cache(std::string_view command) {
+  static constexpr std::string_view kNames[] = {"pull",   "rmi", "rm",     "load", "import",
+                                                "commit", "run", "create", "prune"};
+  const std::string_view last = command.substr(command.rfind(' ') + 1);
+  return std::find(std::begin(kNames), std::end(kNames), last) != std::end(kNames);
+}
+
 int dispatch(const Words& words) {
   GlobalFlags flags = [&] {
     try {
@@ -205,7 +220,11 @@ int dispatch(const Words& words) {
   if (command == nullptr) throw_unknown_command(flags.rest);
   flags.rest.erase(flags.rest.begin(), flags.rest.begin() + static_cast<std::ptrdiff_t>(used));
   try {
-    return command->run(flags.globals, flags.rest);
+    const int code = command->run(flags.globals, flags.rest);
+    if (changes_cache(command->name)) {
+      engine::start_janitor_for(flags.globals.config, find_cache_budget(flags.config_file));
+    }
+    return code;
   } catch (const base::Error& error) {
     print_error(std::string("sampan: ") + error.what());
     return exit_code_of(error, command->failure);

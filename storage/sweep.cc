@@ -149,12 +149,12 @@ int sweep_partials(const fs::path& root) {
   return count;
 }
 
-// Files without a row that says "kept": of a process that was killed, or of layers that went while
-// the files' removal did not come to pass. The write lock keeps others from adding some meanwhile.
+// Rows whose file is gone, and files without a row that says "kept": of a process that was killed,
+// or of layers that went while the files' removal did not come to pass. The write lock keeps others
+// from adding some meanwhile.
 int sweep_blobs(Store& store) {
   const std::vector<fs::path> entries = list_entries(store.root() / "blobs" / "sha256");
-  if (entries.empty()) return 0;
-  const Transaction lock(store.database());
+  Transaction lock(store.database());
   std::set<std::string> kept;
   {
     Statement query = store.database().prepare("SELECT digest FROM blobs WHERE kept");
@@ -162,10 +162,15 @@ int sweep_blobs(Store& store) {
   }
   int count = 0;
   for (const fs::path& entry : entries) {
-    if (kept.contains(entry.filename())) continue;
+    if (kept.erase(entry.filename()) > 0) continue;
     store.move_to_trash(entry);
     ++count;
   }
+  if (kept.empty()) return count;
+  for (const std::string& hex : kept) {
+    store.database().prepare("UPDATE blobs SET kept=0 WHERE digest=?").bind(hex).run();
+  }
+  lock.commit();
   return count;
 }
 

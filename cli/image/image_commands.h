@@ -15,6 +15,8 @@ int run_pull_command(int argc, char** argv, EventWriter& events);
 int run_commit_command(int argc, char** argv, EventWriter& events);
 int run_copy_out_command(int argc, char** argv, EventWriter& events);
 int run_copy_in_command(int argc, char** argv, EventWriter& events);
+int run_evict_command(int argc, char** argv, EventWriter& events);
+int run_check_command(int argc, char** argv, EventWriter& events);
 
 int run_load_command(int argc, char** argv, EventWriter& events);
 int run_save_command(int argc, char** argv, EventWriter& events);

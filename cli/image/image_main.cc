@@ -37,6 +37,8 @@ constexpr Command kCommands[] = {
     {.name = "save", .run = cli::run_save_command},
     {.name = "import", .run = cli::run_import_command},
     {.name = "export", .run = cli::run_export_command},
+    {.name = "evict", .run = cli::run_evict_command},
+    {.name = "check", .run = cli::run_check_command},
     {.name = "__credentials", .run = cli::run_credentials_command},
 };
 

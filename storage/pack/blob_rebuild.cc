@@ -258,7 +258,7 @@ std::optional<std::string> find_recipe(const Store& store, const BlobRow& blob) 
 void write_blob(const Store& store, const BlobRow& blob,
                 const std::function<void(std::string_view)>& sink) {
   if (auto file = open_kept(store, blob)) return write_kept(blob, *file, sink);
-  if (blob.recipe.empty()) {
+  if (blob.recipe.empty() || blob.recipe == kNoRecipe) {
     throw base::Error(base::ErrorKind::kNotFound,
                       "blob " + blob.digest.hex().substr(0, 12) + " is not kept");
   }

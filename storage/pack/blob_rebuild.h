@@ -15,6 +15,9 @@ namespace storage {
 // what that gives and those behind, in hexadecimal, "-" for none:
 // "zlib 6 8 1f8b08000000000000ff 4a1cb0b500280000".
 
+// What a row says where the search found nothing; as good as no recipe.
+constexpr char kNoRecipe[] = "none";
+
 // Looks for the recipe of a blob that is kept, by trying: zlib, gzip(1), ISA-L and zstd with their
 // levels; the first bytes rule out nearly all. One that is returned has been proved: tar and blob
 // were made again and found identical. nullopt: made by something else, or the layer has no tar

@@ -32,7 +32,8 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"cli", {"cli", "engine", "storage", "network", "runtime", "oci", "base"}},
     {"cli/oci", {"cli/oci", "runtime", "oci", "base"}},
     {"cli/image",
-     {"cli/image", "engine/image", "registry", "registry/remote", "storage", "oci", "base"}},
+     {"cli/image", "engine/image", "registry", "registry/remote", "storage", "storage/pack", "oci",
+      "base"}},
     {"cli/registry", {"cli/registry", "registry", "registry/remote", "oci", "base"}},
 };
 

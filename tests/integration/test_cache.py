@@ -1,0 +1,292 @@
+"""The local cache: what it takes, what prunes and budgets remove from it and what they leave, and its check."""
+
+import json
+import os
+import pathlib
+import random
+import re
+import resource
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+import image as images
+from conftest import wait_until
+from image import busybox_image, busybox_layer
+
+
+def push_noise(registry, name, size=300_000, tag="latest", seed=0, **config):
+    """An image with a layer of its own whose content does not compress, on top of busybox."""
+    layer = images.LayerTar()
+    layer.add("noise", random.Random(f"{name}{tag}{seed}").randbytes(size))
+    registry.push(name, tag, images.Image([busybox_layer(), layer.bytes()], config={"Cmd": ["sh"], **config}))
+    return f"{registry.host}/{name}:{tag}"
+
+
+def du(path):
+    return int(subprocess.run(["du", "-s", "--block-size=1", str(path)], capture_output=True, text=True, check=True).stdout.split()[0])
+
+
+def parse_size(text):
+    number, unit = re.fullmatch(r"([0-9.e+]+)([kMG]?B)", text).groups()
+    return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+
+
+def usage(sampan):
+    rows = [json.loads(line) for line in sampan.out("system", "df", "--format", "json").splitlines()]
+    return {row["Type"]: row for row in rows}
+
+
+def blob_files(sampan):
+    return sorted(path.name for path in (sampan.root / "blobs/sha256").iterdir())
+
+
+def rows(sampan, sql):
+    database = sqlite3.connect(sampan.root / "sampan.db")
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+def check(sampan, *flags, code=0):
+    return sampan.run("system", "check", *flags, code=code).stdout
+
+
+def with_config(sampan, tmp_path, cache):
+    """Commands of this store under a configuration of their own."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"cache": cache}))
+    return lambda *words, **more: subprocess.run(
+        [sampan.command()[0], "--config", str(path), *sampan.command(*words)[1:]], capture_output=True, text=True, check=True,
+        stdin=subprocess.DEVNULL, timeout=60, **more)
+
+
+def test_df_agrees_with_du(sampan, registry, busybox):
+    sampan.run("pull", "-q", busybox)
+    noise = push_noise(registry, "df", 5_000_000)
+    sampan.run("pull", "-q", noise)
+    sampan.run("run", "--name", "one", "-v", "data:/data", busybox, "sh", "-c",
+               "head -c 3000000 /dev/zero > /big; head -c 2000000 /dev/zero > /data/x")
+    shown = usage(sampan)
+    assert list(shown) == ["Images", "Containers", "Local Volumes", "Blobs"]
+    for kind, folder in [("Images", "layers"), ("Containers", "containers"), ("Local Volumes", "volumes"), ("Blobs", "blobs")]:
+        real = du(sampan.root / folder)
+        assert abs(parse_size(shown[kind]["Size"]) - real) <= max(0.01 * real, 3 * 4096), f"{kind}: {shown[kind]['Size']}, du {real}"
+    assert (shown["Images"]["TotalCount"], shown["Images"]["Active"]) == ("2", "1")
+    assert (shown["Containers"]["TotalCount"], shown["Containers"]["Active"]) == ("1", "0")
+    assert (shown["Local Volumes"]["TotalCount"], shown["Local Volumes"]["Active"]) == ("1", "1")
+    assert 4.9e6 < parse_size(shown["Images"]["Reclaimable"].split(" ")[0]) < 5.2e6, "noise's own layer"
+    table = sampan.out("system", "df").splitlines()
+    assert re.split(r"\s{2,}", table[0]) == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"] and len(table) == 5
+    details = sampan.out("system", "df", "-v")
+    for line in ["Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Blobs usage:"]:
+        assert line in details
+    assert re.search(rf"{re.escape(registry.host)}/df\s+latest\s.*\s0\n", details)
+    sampan.run("rm", "one")
+
+
+def test_image_prune_removes_what_has_no_tag(sampan, registry, busybox):
+    sampan.run("pull", "-q", busybox)
+    old = push_noise(registry, "moved", 400_000, seed=1)
+    sampan.run("pull", "-q", old)
+    old_id = sampan.out("images", "-q", "--no-trunc", old)
+    push_noise(registry, "moved", 400_000, seed=2)
+    sampan.run("pull", "-q", old)
+    assert sampan.out("images", "-q", "--no-trunc", old) != old_id
+    dry = sampan.out("image", "prune", "--dry-run")
+    assert f"deleted: {old_id}" in dry and "Total reclaimable space: 4" in dry
+    assert len(sampan.out("images", "-q").splitlines()) == 3
+    asked = sampan.run("image", "prune", input="n\n").stdout
+    assert asked.startswith("WARNING! This will remove all dangling images.\nAre you sure you want to continue? [y/N] ")
+    assert len(sampan.out("images", "-q").splitlines()) == 3
+    done = sampan.run("image", "prune", input="y\n").stdout
+    assert f"Deleted Images:\nuntagged: {registry.host}/moved@sha256:" in done and f"deleted: {old_id}\n" in done
+    assert 400 <= parse_size(re.search("Total reclaimed space: (.*)", done)[1]) / 1e3 < 420
+    assert len(sampan.out("images", "-q").splitlines()) == 2
+    assert sampan.out("image", "prune", "-f") == "Total reclaimed space: 0B"
+    assert check(sampan) == "Everything is as it should be.\n"
+
+
+def test_image_prune_all_with_filters(sampan, registry, busybox):
+    sampan.run("pull", "-q", busybox)
+    stage = push_noise(registry, "stage", Labels={"stage": "test", "keep": "no"})
+    keep = push_noise(registry, "keep", Labels={"keep": "yes"})
+    for name in (stage, keep):
+        sampan.run("pull", "-q", name)
+    sampan.run("create", "--name", "user", busybox)
+    assert "invalid filter 'size'" in sampan.run("image", "prune", "-af", "--filter", "size=3", code=1).stderr
+    assert "Deleted" not in sampan.out("image", "prune", "-af", "--filter", "label=stage=other")
+    assert "Deleted" not in sampan.out("image", "prune", "-af", "--filter", "until=1970-01-02")
+    assert "keep" not in sampan.out("image", "prune", "-a", "--dry-run", "--filter", "label!=keep=yes")
+    assert stage.split(":")[-2] in sampan.out("image", "prune", "-af", "--filter", "label=stage=test")
+    assert "Deleted" not in sampan.out("image", "prune", "-af", "--filter", "label!=keep")
+    sampan.out("image", "prune", "-af")
+    assert sampan.out("images", "--format", "{{.Repository}}") == busybox, "what a container uses stays"
+    sampan.run("rm", "user")
+    sampan.out("image", "prune", "-af")
+    assert sampan.out("images", "-q") == ""
+
+
+def test_container_and_volume_prune(sampan, busybox):
+    sampan.run("pull", "-q", busybox)
+    sampan.run("run", "--name", "ended", "--label", "a=b", "-v", "/anonymous", busybox, "sh", "-c", "head -c 1000000 /dev/zero > /big")
+    sampan.run("create", "--name", "made", busybox)
+    sampan.run("run", "-d", "--name", "lives", "-v", "named:/n", busybox, "sleep", "100")
+    assert "Deleted" not in sampan.out("container", "prune", "-f", "--filter", "until=1h")
+    ended, made = sampan.inspect("ended", "{{.Id}}"), sampan.inspect("made", "{{.Id}}")
+    assert ended in sampan.out("container", "prune", "--dry-run", "--filter", "label=a")
+    first = sampan.out("container", "prune", "-f", "--filter", "label!=a")
+    assert first.startswith(f"Deleted Containers:\n{made}\n\nTotal reclaimed space: ")
+    second = sampan.out("container", "prune", "-f")
+    assert ended in second and parse_size(second.split(": ")[-1]) >= 1e6
+    assert sampan.out("ps", "-a", "--format", "{{.Names}}") == "lives"
+    assert len(list((sampan.root / "volumes").iterdir())) == 2
+    assert "Deleted Volumes:\n" in sampan.out("volume", "prune", "-f")
+    assert [path.name for path in (sampan.root / "volumes").iterdir()] == ["named"]
+    assert "Deleted" not in sampan.out("volume", "prune", "-af"), "it is used"
+    sampan.run("rm", "-f", "lives")
+    assert "named" in sampan.out("volume", "prune", "-af")
+
+
+def test_system_prune_takes_blobs_that_can_be_made_again(sampan, registry, busybox):
+    sampan.run("pull", "-q", busybox)
+    sampan.run("run", "--name", "ended", busybox, "true")
+    kept = blob_files(sampan)
+    assert kept, "a pull keeps the blobs"
+    sizes = sum((sampan.root / "blobs/sha256" / name).stat().st_size for name in kept)
+    dry = sampan.out("system", "prune", "--dry-run")
+    assert f"sha256:{kept[0]}" in dry and blob_files(sampan) == kept
+    asked = sampan.run("system", "prune", input="no\n").stdout
+    assert "  - all stopped containers\n" in asked and "  - all dangling images\n" in asked and sampan.out("ps", "-aq")
+    done = sampan.out("system", "prune", "-f")
+    assert blob_files(sampan) == [] and sampan.out("ps", "-aq") == ""
+    assert parse_size(done.split(": ")[-1]) >= sizes
+    recipes = dict(rows(sampan, "SELECT digest,recipe FROM blobs"))
+    assert all(recipes[name].startswith(("zlib", "gzip")) for name in kept), recipes
+    assert sampan.out("run", "--rm", busybox, "echo", "ok") == "ok"
+    assert check(sampan) == "Everything is as it should be.\n"
+
+
+def test_check_finds_damage_and_repair_lets_it_be_pulled_again(sampan, registry, busybox):
+    sampan.run("pull", "-q", busybox)
+    name = push_noise(registry, "damaged")
+    sampan.run("pull", "-q", name)
+    assert check(sampan, "--quick") == check(sampan) == "Everything is as it should be.\n"
+    blob = sampan.root / "blobs/sha256" / blob_files(sampan)[0]
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert check(sampan, "--quick") == "Everything is as it should be.\n", "sizes are right"
+    assert f"blob {blob.name[:12]}: " in check(sampan, code=1)
+    assert "(removed)" in check(sampan, "--repair") and not blob.exists()
+    assert check(sampan) == "Everything is as it should be.\n"
+
+    noise = next(sampan.root.glob("layers/*/diff/noise"))
+    layer = noise.parts[-3]
+    noise.write_bytes(noise.read_bytes()[:-1] + b"!")
+    assert "Everything" in check(sampan, "--quick")
+    found = check(sampan, code=1)
+    assert f"layer {layer[:12]}: " in found and "is damaged" in found
+    os.truncate(noise, 10)
+    assert "noise is shorter than it was" in check(sampan, "--quick", code=1)
+    noise.unlink()
+    assert "noise is missing" in check(sampan, "--quick", code=1)
+    sampan.run("create", "--name", "user", name)
+    assert "uses it" in check(sampan, "--repair", code=1), "a container's image is not taken away"
+    sampan.run("rm", "user")
+    assert "removed: pull it again" in check(sampan, "--repair")
+    assert check(sampan) == "Everything is as it should be.\n"
+    assert sampan.out("images", "--format", "{{.Repository}}") == busybox
+    sampan.run("pull", "-q", name)
+    assert sampan.out("run", "--rm", name, "wc", "-c", "/noise") == "300000 /noise"
+    assert check(sampan) == "Everything is as it should be.\n"
+
+
+def test_a_damaged_blob_that_is_missing_is_no_finding(sampan, busybox):
+    sampan.run("pull", "-q", busybox)
+    (sampan.root / "blobs/sha256" / blob_files(sampan)[0]).unlink()
+    (sampan.root / "layers" / ("0" * 64)).mkdir()
+    (sampan.root / "blobs/sha256" / ("1" * 64)).write_bytes(b"stray")
+    assert check(sampan) == "Everything is as it should be.\n", "any command would have swept that"
+
+
+def test_a_budget_evicts_blobs_then_images_without_a_tag(sampan, registry, busybox, tmp_path):
+    sampan.run("pull", "-q", busybox)
+    old = push_noise(registry, "budget", 3_000_000, seed=1)
+    sampan.run("pull", "-q", old)
+    push_noise(registry, "budget", 3_000_000, seed=2)
+    sampan.run("pull", "-q", old)
+    base = sum(size for size, in rows(sampan, "SELECT size FROM layers"))
+    assert blob_files(sampan) and len(sampan.out("images", "-q").splitlines()) == 3
+    # Room for all layers, not for the blobs.
+    run = with_config(sampan, tmp_path, {"max-size": str(base + 10_000)})
+    run("pull", "-q", busybox)
+    wait_until(lambda: len(rows(sampan, "SELECT 1 FROM blobs WHERE kept AND size>2000000")) == 0, seconds=30, what="the eviction")
+    assert len(sampan.out("images", "-q").splitlines()) == 3
+    # Not for all layers: the image without a tag goes, and nothing more, although that is still too much.
+    run = with_config(sampan, tmp_path, {"max-size": "100"})
+    run("pull", "-q", busybox)
+    wait_until(lambda: len(sampan.out("images", "-q").splitlines()) == 2, seconds=30, what="the end of the image without a tag")
+    sampan.run("create", "--name", "user", busybox)
+    run = with_config(sampan, tmp_path, {"max-size": "100", "remove-tagged-unused": True})
+    run("pull", "-q", busybox)
+    wait_until(lambda: len(sampan.out("images", "-q").splitlines()) == 1, seconds=30, what="the end of the tagged image")
+    assert sampan.out("images", "--format", "{{.Repository}}") == busybox, "a container uses it"
+    assert "Everything" in check(sampan)
+
+
+def test_a_budget_has_an_age_too_and_words_are_checked(sampan, busybox, tmp_path):
+    sampan.run("pull", "-q", busybox)
+    assert blob_files(sampan)
+    with_config(sampan, tmp_path, {"max-age": "720h"})("pull", "-q", busybox)
+    time.sleep(1)
+    assert blob_files(sampan), "they are young"
+    with_config(sampan, tmp_path, {"max-age": "1ms"})("pull", "-q", busybox)
+    wait_until(lambda: not blob_files(sampan), seconds=30, what="the eviction")
+    assert sampan.out("images", "-q")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        with_config(sampan, tmp_path, {"max-sise": "1GB"})("images")
+    assert 'unknown key "cache.max-sise"' in failed.value.stderr
+
+
+def cpu_seconds(words):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_images_lists_ten_thousand(sampan, busybox):
+    sampan.run("pull", "-q", busybox)
+    database = sqlite3.connect(sampan.root / "sampan.db")
+    row = list(database.execute("SELECT * FROM images").fetchone())
+    for number in range(10_000):
+        row[0] = f"{number:064x}"
+        database.execute(f"INSERT INTO images VALUES({','.join('?' * len(row))})", row)
+        database.execute("INSERT INTO names VALUES(?,?,'',?)", (f"docker.io/library/image{number}", "latest", row[0]))
+    database.commit()
+    database.close()
+    assert len(sampan.out("images", "-q").splitlines()) == 10_001
+    # 30 ms is what an idle machine shall need; here others run beside it.
+    spent = min(cpu_seconds(sampan.command("images")) for _ in range(5))
+    print(f"images with 10,000 images: {spent * 1000:.0f} ms of processor time")
+    assert spent < 0.15
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SAMPAN_CRASH_ROUNDS", "12"))))
+def test_a_killed_command_leaves_nothing_that_a_check_finds(engine, registry, busybox, seed):
+    rng = random.Random(seed)
+    name = push_noise(registry, "killed", 2_000_000, tag=f"t{seed % 4}")
+    words = rng.choice([["pull", "-q", name], ["rmi", name], ["system", "prune", "-f"], ["image", "prune", "-af"]])
+    if words[0] != "pull":
+        engine.run("pull", "-q", name, code=None)
+    process = engine.start(*words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(rng.random() * 0.3)
+    os.killpg(process.pid, 9)
+    process.wait()
+    assert check(engine) == "Everything is as it should be.\n", words
+    engine.run("pull", "-q", name)
+    engine.run("pull", "-q", busybox)
+    assert check(engine, "--quick") == "Everything is as it should be.\n"
