@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "cli/command.h"
+#include "cli/image_table.h"
 #include "cli/listing.h"
 #include "cli/progress.h"
 #include "oci/image_config.h"
@@ -221,6 +222,12 @@ int run_images(const Globals& globals, const Words& words) {
                    {"UniqueSize", "UNIQUE SIZE"},
                    {"Containers", "CONTAINERS"}});
   engine::Engine engine(globals.config);
+  if (arguments.empty() && filters.empty() && !digests && (format.empty() || format == "table")) {
+    const auto plain = storage::list_image_lines(engine.store());
+    const ImageIds ids = no_trunc ? ImageIds::kFull : ImageIds::kShort;
+    print(quiet ? render_image_ids(plain, ids) : render_image_table(plain, base::now(), ids));
+    return 0;
+  }
   const auto images = engine.store().list_images();
   std::vector<ListedImage> lines = list_lines(images, engine.store().list_names());
   if (!arguments.empty()) filters.push_back("reference=" + arguments[0]);

@@ -92,6 +92,12 @@ bool untag_one(Database& database, const std::string& id, const NameRow& name,
   return rest.empty();
 }
 
+bool is_mounted(Database& database, const std::string& id) {
+  const auto mounts = list_image_mounts(database.file().parent_path());
+  return std::any_of(mounts.begin(), mounts.end(),
+                     [&](const ImageMount& mount) { return mount.image.hex() == id; });
+}
+
 void refuse_if_mounted(Database& database, const std::string& id) {
   for (const ImageMount& mount : list_image_mounts(database.file().parent_path())) {
     if (mount.image.hex() == id) {
@@ -176,6 +182,7 @@ std::optional<Store::Untagged> remove_unused_image(Store& store, const oci::Imag
     Statement visible = database.prepare("SELECT 1 FROM images WHERE id=? AND hidden=0");
     visible.bind(id);
     if (!visible.step() || find_users(database, id).any()) return std::nullopt;
+    if (is_mounted(database, id)) return std::nullopt;
     const std::vector<NameRow> names = names_of_image(database, id);
     if (how == Unused::kUntagged &&
         std::any_of(names.begin(), names.end(),
