@@ -25,10 +25,11 @@ TEST(ImageTable, IsDockersTable) {
 }
 
 TEST(ImageTable, ShortensNamesAsReferencesDo) {
-  for (const std::string repository :
-       {"docker.io/library/alpine", "docker.io/library/" + id('a'), std::string("docker.io/a/b"),
-        std::string("docker.io/library/a/b"), std::string("localhost:5000/x"),
-        std::string("docker.io/localhost/x"), std::string("quay.io/library/x")}) {
+  for (const std::string& repository :
+       {std::string("docker.io/library/alpine"), "docker.io/library/" + id('a'),
+        std::string("docker.io/a/b"), std::string("docker.io/library/a/b"),
+        std::string("localhost:5000/x"), std::string("docker.io/localhost/x"),
+        std::string("quay.io/library/x")}) {
     const std::string table =
         cli::render_image_table({{.id = id('a'), .repository = repository}}, 0, {});
     const std::string line = table.substr(table.find('\n') + 1);
