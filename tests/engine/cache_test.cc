@@ -15,11 +15,14 @@ constexpr base::Nanoseconds kSecond = 1'000'000'000;
 oci::ImageId id_of(char digit) { return oci::ImageId::from_hex(std::string(64, digit)); }
 
 storage::ImageRow image(char digit, base::Nanoseconds created = 0,
-                        const std::string& config = "{\"config\":{}}") {
-  return {.id = id_of(digit),
-          .manifest_digest = oci::Digest::from_hex(std::string(64, digit)),
-          .config = config,
-          .created = created};
+                        const std::string& labels = "{}") {
+  return {
+      .id = id_of(digit),
+      .manifest_digest = oci::Digest::from_hex(std::string(64, digit)),
+      .config = R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},)"
+                R"("config":{"Labels":)" +
+                labels + "}}",
+      .created = created};
 }
 
 std::string planned(const std::vector<oci::ImageId>& plan) {
@@ -44,9 +47,8 @@ TEST(CachePrune, TakesWhatHasNoTagOrNoContainer) {
 
 TEST(CachePrune, Filters) {
   const std::vector<storage::ImageRow> images = {
-      image('a', 10 * kSecond, R"({"config":{"Labels":{"stage":"test","keep":"yes"}}})"),
-      image('b', 20 * kSecond, R"({"config":{"Labels":{"stage":"build"}}})"),
-      image('c', 30 * kSecond)};
+      image('a', 10 * kSecond, R"({"stage":"test","keep":"yes"})"),
+      image('b', 20 * kSecond, R"({"stage":"build"})"), image('c', 30 * kSecond)};
   const auto prune = [&](const std::vector<std::string>& filters) {
     return planned(plan_image_prune(images, {}, {}, PruneWhich::kAll,
                                     engine::parse_prune_filter(filters, 100 * kSecond)));
