@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "registry/credentials.h"
+#include "registry/endpoint.h"
 #include "registry/repository.h"
 #include "registry/retrier.h"
 #include "registry/token.h"
@@ -22,6 +23,13 @@ struct AuthorizationAttempt {
   std::set<std::string> tried;  // keys of what was obtained for this request
 };
 
+// For what a request is to be authorized.
+struct AuthorizationSubject {
+  Repository repository;  // at the server that is asked; an empty path: the registry as a whole
+  const TlsSettings* tls = nullptr;  // of that server, whose token server is trusted alike
+  std::vector<std::string> scopes;   // beside pulling from the repository
+};
+
 // Thread-safe. Remembers by origin what was asked for, so that only the first request is refused.
 class Authorizer {
  public:
@@ -30,26 +38,32 @@ class Authorizer {
              const InsecureHosts& insecure);
 
   // What to send before being asked.
-  AuthorizationAttempt start(const Repository& repository, const Url& origin);
+  AuthorizationAttempt start(const AuthorizationSubject& subject, const Url& origin);
 
   // Looks at a refusal (401, or 403 for a missing scope) by the registry itself. True where
   // `attempt` now holds something new to be tried. Throws where a token or credentials can't be
   // had.
-  bool answer(const Repository& repository, const Response& refusal, AuthorizationAttempt& attempt);
+  bool answer(const AuthorizationSubject& subject, const Response& refusal,
+              AuthorizationAttempt& attempt);
+
+  // What a token server gave us to be used in place of the password; empty: nothing.
+  std::string find_identity_token(const std::string& domain);
 
  private:
   enum class Scheme { kNone, kBasic, kBearer };
   struct Habit {
     Scheme scheme = Scheme::kNone;
     TokenServer server;
-    std::map<std::string, std::vector<std::string>> scopes;  // by path of the repository
+    std::map<std::string, std::vector<std::string>> scopes;  // by what was wanted
   };
 
-  std::string obtain_token(const Repository& repository, const Url& registry,
+  std::string obtain_token(const AuthorizationSubject& subject, const Url& registry,
                            const TokenServer& server, const std::vector<std::string>& scopes,
                            const std::string& rejected);
-  Token fetch_token(const Repository& repository, const Url& registry, const TokenServer& server,
-                    const std::vector<std::string>& scopes);
+  Token fetch_token(const AuthorizationSubject& subject, const Url& registry,
+                    const TokenServer& server, const std::vector<std::string>& scopes);
+  Response ask_token_server(Request request, const AuthorizationSubject& subject,
+                            const Url& registry);
 
   Transport& transport_;
   Retrier& retrier_;
@@ -57,7 +71,8 @@ class Authorizer {
   const InsecureHosts& insecure_;
   TokenCache tokens_;
   std::mutex mutex_;
-  std::map<std::string, Habit> habits_;  // by origin
+  std::map<std::string, Habit> habits_;                 // by origin
+  std::map<std::string, std::string> identity_tokens_;  // by domain
 };
 
 }  // namespace registry

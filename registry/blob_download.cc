@@ -120,7 +120,7 @@ class Download {
            std::uint64_t offset, BlobSink& sink)
       : session_(session),
         repository_(repository),
-        target_("/v2/" + repository.path + "/blobs/" + blob.digest.str()),
+        target_("blobs/" + blob.digest.str()),
         size_(blob.size),
         assembler_(blob.size, offset, sink) {}
 
@@ -128,7 +128,7 @@ class Download {
     RetryBudget budget = session_.retrier().make_budget();
     while (!assembler_.is_complete()) {
       const std::uint64_t before = assembler_.position();
-      const ApiRequest request{.target = target_, .headers = assembler_.range_header()};
+      const ApiRequest request{.resource = target_, .headers = assembler_.range_header()};
       const Response response = session_.attempt(repository_, request, &assembler_);
       if (assembler_.is_complete()) break;
       if (assembler_.position() >= before + kProgressBytes) budget.reset();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 namespace registry {
 namespace {
@@ -146,6 +147,28 @@ std::vector<std::string> split_scopes(std::string_view scopes) {
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());
   return list;
+}
+
+std::vector<std::string> merge_scopes(const std::vector<std::string>& scopes) {
+  std::map<std::string, std::set<std::string>> actions;  // by type and name
+  for (const std::string& scope : scopes) {
+    // A name may hold a colon (host:port): the last one ends it.
+    const std::size_t colon = scope.rfind(':');
+    if (colon == std::string::npos) continue;
+    std::set<std::string>& known = actions[scope.substr(0, colon)];
+    for (std::size_t at = colon; at != std::string::npos;) {
+      const std::size_t next = scope.find(',', at + 1);
+      known.insert(scope.substr(at + 1, next == std::string::npos ? next : next - at - 1));
+      at = next;
+    }
+  }
+  std::vector<std::string> merged;
+  for (const auto& [resource, words] : actions) {
+    std::string scope = resource + ":";
+    for (const std::string& word : words) scope += (scope.back() == ':' ? "" : ",") + word;
+    merged.push_back(std::move(scope));
+  }
+  return merged;
 }
 
 }  // namespace registry

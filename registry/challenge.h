@@ -27,4 +27,8 @@ const Challenge* find_best(const std::vector<Challenge>& challenges);
 // "repository:a:pull repository:b:pull,push" taken apart at its spaces, sorted, without duplicates.
 std::vector<std::string> split_scopes(std::string_view scopes);
 
+// The same rights as a list without duplicates, sorted: "repository:a:pull" and
+// "repository:a:push" are "repository:a:pull,push" (token specification, scopes).
+std::vector<std::string> merge_scopes(const std::vector<std::string>& scopes);
+
 }  // namespace registry

@@ -5,7 +5,12 @@
 
 #include "base/error.h"
 #include "registry/blob_download.h"
+#include "registry/blob_upload.h"
+#include "registry/failure.h"
+#include "registry/file_body.h"
+#include "registry/manifest_push.h"
 #include "registry/manifest_source.h"
+#include "registry/paging.h"
 #include "registry/resolver.h"
 #include "registry/session.h"
 
@@ -15,8 +20,9 @@ namespace {
 SessionOptions session_options(ClientOptions options) {
   SessionOptions session;
   session.insecure_registries = std::move(options.insecure_registries);
-  session.docker_config = std::move(options.docker_config);
-  session.ask_credentials = std::move(options.ask_credentials);
+  session.credentials = {.docker_config = std::move(options.docker_config),
+                         .ask = std::move(options.ask_credentials)};
+  session.config = std::move(options.config);
   session.transport = {.user_agent = std::move(options.user_agent),
                        .ca_file = std::move(options.ca_file),
                        .connect_timeout_ms = options.connect_timeout_ms,
@@ -53,6 +59,63 @@ oci::Digest Client::find_digest(const oci::Reference& reference) {
 void Client::fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                         std::uint64_t offset, BlobSink& sink) {
   download_blob(state_->session, Repository::of(repository), blob, offset, sink);
+}
+
+RawManifest Client::fetch_manifest(const oci::Reference& reference) {
+  FetchedManifest fetched = ManifestSource(state_->session, reference).load_top();
+  const std::string type =
+      std::visit([](const auto& content) { return content.media_type; }, fetched.content);
+  return {.digest = fetched.digest, .media_type = type, .bytes = std::move(fetched.bytes)};
+}
+
+std::string Client::fetch_small_blob(const oci::Reference& repository, const oci::Descriptor& blob,
+                                     std::size_t limit) {
+  return load_blob(state_->session, Repository::of(repository), blob, limit);
+}
+
+PushedBlob Client::push_blob(const oci::Reference& repository, const BlobUpload& blob, int fd,
+                             const UploadProgress& on_progress) {
+  FileBody content(fd, blob.size);
+  return upload_blob(state_->session, Repository::of(repository), blob, content, on_progress);
+}
+
+bool Client::has_blob(const oci::Reference& repository, const oci::Digest& digest) {
+  const Response response =
+      state_->session.send(Repository::of(repository), {.method = Method::kHead,
+                                                        .resource = "blobs/" + digest.str(),
+                                                        .operation = Operation::kPush});
+  return response.is_success();
+}
+
+oci::Digest Client::push_manifest(const oci::Reference& target, std::string_view bytes,
+                                  const std::string& media_type) {
+  return registry::push_manifest(state_->session, Repository::of(target), target.manifest_name(),
+                                 bytes, media_type);
+}
+
+std::vector<std::string> Client::list_tags(const oci::Reference& repository) {
+  return registry::list_tags(state_->session, Repository::of(repository));
+}
+
+void Client::list_repositories(const std::string& domain,
+                               const std::function<bool(const std::string&)>& take) {
+  registry::list_repositories(state_->session, Repository::whole(domain), take);
+}
+
+std::vector<oci::Descriptor> Client::list_referrers(const oci::Reference& subject,
+                                                    const std::string& artifact_type) {
+  const oci::Digest digest = subject.digest() ? *subject.digest() : find_digest(subject);
+  return registry::list_referrers(state_->session, Repository::of(subject), digest, artifact_type);
+}
+
+Credentials Client::log_in(const std::string& domain, const Credentials& credentials) {
+  const Session::Login login = state_->session.log_in(Repository::whole(domain), credentials);
+  if (!login.response.is_success()) throw_failure(login.response);
+  if (login.identity_token.empty()) return credentials;
+  return {.username = credentials.username,
+          .password = {},
+          .identity_token = login.identity_token,
+          .registry_token = {}};
 }
 
 void Client::cancel() noexcept { state_->session.cancel(); }

@@ -15,6 +15,7 @@
 #include "oci/platform.h"
 #include "oci/reference.h"
 #include "registry/credentials.h"
+#include "registry/registry_config.h"
 
 namespace registry {
 
@@ -27,6 +28,7 @@ struct ClientOptions {
   // Asked in place of files and helpers, once for each question: by a process that may not read
   // them.
   AskCredentials ask_credentials;
+  RegistryConfig config;  // mirrors, certificates: load_registry_config()
   std::string user_agent = "sampan/0.1";
   int connect_timeout_ms = 10'000;
   int stall_timeout_s = 30;        // a transfer below 1 KiB/s for so long is broken off and resumed
@@ -60,6 +62,24 @@ class BlobSink {
   virtual void write(std::string_view bytes) = 0;
 };
 
+// One blob that is to be in a repository.
+struct BlobUpload {
+  oci::Digest digest;
+  std::uint64_t size = 0;
+  std::string mount_from;         // path of a repository there that may have it; empty: none
+  std::uint64_t chunk_bytes = 0;  // of a request; 0: the whole at once
+};
+enum class PushedBlob { kExists, kMounted, kUploaded };
+// How many bytes have been sent; may fall back where a transfer broke. It may throw.
+using UploadProgress = std::function<void(std::uint64_t)>;
+
+// A manifest or an index as it is served, of whatever type. Verified against its digest.
+struct RawManifest {
+  oci::Digest digest;
+  std::string media_type;
+  std::string bytes;
+};
+
 // Thread-safe: any number of fetches may run at the same time; tokens are shared and fetched once.
 class Client {
  public:
@@ -81,6 +101,32 @@ class Client {
   // Throws.
   void fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                   std::uint64_t offset, BlobSink& sink);
+
+  // Manifest or index as they are, also of artifacts.
+  RawManifest fetch_manifest(const oci::Reference& reference);
+  // A small blob, such as a config, in memory and verified; kInvalid where it exceeds `limit`.
+  std::string fetch_small_blob(const oci::Reference& repository, const oci::Descriptor& blob,
+                               std::size_t limit);
+
+  // Sends a blob unless it is there; `fd` is read by pread(2). Transfers that break are resumed.
+  PushedBlob push_blob(const oci::Reference& repository, const BlobUpload& blob, int fd,
+                       const UploadProgress& on_progress);
+  bool has_blob(const oci::Reference& repository, const oci::Digest& digest);
+  // Under the reference's tag, or its digest where it has one. All that it names must be there.
+  oci::Digest push_manifest(const oci::Reference& target, std::string_view bytes,
+                            const std::string& media_type);
+
+  std::vector<std::string> list_tags(const oci::Reference& repository);
+  // Until `take` says that it has enough.
+  void list_repositories(const std::string& domain,
+                         const std::function<bool(const std::string&)>& take);
+  // Descriptors of what refers to the manifest with that digest; an empty type takes all.
+  std::vector<oci::Descriptor> list_referrers(const oci::Reference& subject,
+                                              const std::string& artifact_type);
+
+  // Throws kUnauthorized where the registry does not take them. The result is what to keep: an
+  // identity token in place of the password where the registry gave one.
+  Credentials log_in(const std::string& domain, const Credentials& credentials);
 
   // Ends every call under way in another thread, and every later one, with kUnavailable.
   void cancel() noexcept;

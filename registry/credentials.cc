@@ -14,6 +14,7 @@
 namespace registry {
 namespace {
 
+constexpr char kLegacyFile[] = ".dockercfg";
 constexpr char kDockerHubKey[] = "https://index.docker.io/v1/";
 constexpr std::size_t kMaxConfigFileBytes = 4U << 20U;
 
@@ -78,14 +79,45 @@ std::filesystem::path home_directory() {
   return {};
 }
 
-std::filesystem::path default_config_file() {
+// Where podman keeps what `podman login` was told (containers-auth.json(5)), and what docker did
+// before it had folders.
+std::vector<std::filesystem::path> other_files() {
+  std::vector<std::filesystem::path> files;
+  const auto variable = [](const char* name) -> std::filesystem::path {
+    const char* value = std::getenv(name);
+    return value != nullptr ? value : "";
+  };
+  if (const auto file = variable("REGISTRY_AUTH_FILE"); !file.empty()) files.push_back(file);
+  std::filesystem::path runtime = variable("XDG_RUNTIME_DIR");
+  if (runtime.empty()) runtime = "/run/containers/" + std::to_string(getuid());
+  files.push_back(variable("XDG_RUNTIME_DIR").empty() ? runtime / "auth.json"
+                                                      : runtime / "containers/auth.json");
+  const std::filesystem::path home = home_directory();
+  std::filesystem::path config = variable("XDG_CONFIG_HOME");
+  if (config.empty() && home.is_absolute()) config = home / ".config";
+  if (config.is_absolute()) files.push_back(config / "containers/auth.json");
+  if (home.is_absolute()) files.push_back(home / kLegacyFile);
+  return files;
+}
+
+}  // namespace
+
+std::filesystem::path docker_config_file() {
   const char* folder = std::getenv("DOCKER_CONFIG");
   if (folder != nullptr && *folder != '\0') return std::filesystem::path(folder) / "config.json";
   const std::filesystem::path home = home_directory();
   return home.is_absolute() ? home / ".docker" / "config.json" : std::filesystem::path();
 }
 
-}  // namespace
+bool is_key_of_registry(const std::string& text, const std::string& domain) {
+  const Key key = split_key(text);
+  return key.host == domain && key.name_space.empty();
+}
+
+std::string domain_of_server(std::string_view server) {
+  const std::string host = split_key(std::string(server)).host;
+  return host.empty() ? "docker.io" : host;
+}
 
 CredentialConfig CredentialConfig::parse(std::string_view json) {
   CredentialConfig config;
@@ -99,6 +131,10 @@ CredentialConfig CredentialConfig::parse(std::string_view json) {
   root["credHelpers"].read(config.cred_helpers);
   root["credsStore"].read(config.creds_store);
   return config;
+}
+
+CredentialConfig CredentialConfig::parse_legacy(std::string_view json) {
+  return parse("{\"auths\":" + std::string(json) + "}");
 }
 
 std::string server_key(const std::string& domain) {
@@ -123,30 +159,41 @@ const Credentials* find_auth(const CredentialConfig& config, const std::string& 
   return best;
 }
 
-CredentialStore::CredentialStore(std::filesystem::path config_file, AskCredentials ask)
-    : ask_(std::move(ask)), file_(std::move(config_file)), use_environment_(file_.empty()) {}
+CredentialStore::CredentialStore(CredentialSource source) : source_(std::move(source)) {}
+
+void CredentialStore::load_file(const std::filesystem::path& file) {
+  const auto content = file.empty() ? std::nullopt : base::find_file(file, kMaxConfigFileBytes);
+  if (!content || content->empty()) return;
+  configs_.push_back(base::while_doing(file.string(), [&] {
+    return file.filename() == kLegacyFile ? CredentialConfig::parse_legacy(*content)
+                                          : CredentialConfig::parse(*content);
+  }));
+}
+
+void CredentialStore::load() {
+  if (is_loaded_) return;
+  if (!source_.docker_config.empty()) {
+    load_file(source_.docker_config);
+  } else {
+    if (const char* text = std::getenv("DOCKER_AUTH_CONFIG"); text != nullptr && *text != '\0') {
+      configs_.push_back(
+          base::while_doing("DOCKER_AUTH_CONFIG", [&] { return CredentialConfig::parse(text); }));
+    }
+    load_file(docker_config_file());
+    for (const std::filesystem::path& file : other_files()) load_file(file);
+  }
+  is_loaded_ = true;
+}
+
+void CredentialStore::set(const std::string& domain, Credentials credentials) {
+  const std::lock_guard lock(mutex_);
+  set_[domain] = std::move(credentials);
+}
 
 bool CredentialStore::has_sources() {
   const std::lock_guard lock(mutex_);
   load();
   return !configs_.empty();
-}
-
-void CredentialStore::load() {
-  if (is_loaded_) return;
-  if (use_environment_) {
-    if (const char* text = std::getenv("DOCKER_AUTH_CONFIG"); text != nullptr && *text != '\0') {
-      configs_.push_back(
-          base::while_doing("DOCKER_AUTH_CONFIG", [&] { return CredentialConfig::parse(text); }));
-    }
-    file_ = default_config_file();
-  }
-  const auto content = file_.empty() ? std::nullopt : base::find_file(file_, kMaxConfigFileBytes);
-  if (content) {
-    configs_.push_back(
-        base::while_doing(file_.string(), [&] { return CredentialConfig::parse(*content); }));
-  }
-  is_loaded_ = true;
 }
 
 std::optional<Credentials> CredentialStore::find_with_helper(const std::string& suffix,
@@ -162,10 +209,11 @@ std::optional<Credentials> CredentialStore::find_with_helper(const std::string& 
 std::optional<Credentials> CredentialStore::find(const std::string& domain,
                                                  const std::string& path) {
   const std::lock_guard lock(mutex_);
-  if (ask_) {
-    const auto known = asked_.find(domain + "/" + path);
-    if (known != asked_.end()) return known->second;
-    return asked_.emplace(domain + "/" + path, ask_(domain, path)).first->second;
+  if (const auto known = set_.find(domain); known != set_.end()) return known->second;
+  if (source_.ask) {
+    const std::string key = domain + "/" + path;
+    if (const auto known = asked_.find(key); known != asked_.end()) return known->second;
+    return asked_.emplace(key, source_.ask(domain, path)).first->second;
   }
   load();
   for (const CredentialConfig& config : configs_) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,14 +13,31 @@
 
 namespace registry {
 
-enum class Method { kGet, kHead, kPost };
+struct TlsSettings;
+
+enum class Method { kGet, kHead, kPost, kPut, kPatch, kDelete };
+
+// Bytes to send, which may have to be sent again: after a redirect, a refusal, a broken connection.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  virtual std::uint64_t size() const = 0;
+  // Into `buffer`, at most `size` bytes from `offset` on; 0 only at the end. May throw, which ends
+  // the transfer and reaches the caller.
+  virtual std::size_t read(std::uint64_t offset, char* buffer, std::size_t size) = 0;
+};
 
 struct Request {
   Method method = Method::kGet;
   Url url;
   std::vector<std::string> headers;  // "Name: value"
   std::string authorization;  // the header's value; kept apart because it must not leave its origin
-  std::string form;           // body of a POST, application/x-www-form-urlencoded
+  std::vector<std::string> origin_headers;  // as `headers`; must not leave its origin either
+  std::string form;  // body of a POST, application/x-www-form-urlencoded: holds credentials
+  BodySource* body = nullptr;          // of a PUT or PATCH; null: empty
+  const TlsSettings* tls = nullptr;    // of the server that was configured; null: the system's
+  std::string client_host;             // to which the client certificates of `tls` may be shown
+  int connect_timeout_ms = 0;          // 0: the transport's
   std::size_t body_limit = 4U << 20U;  // of Response::body; a streamed body has no limit here
 };
 

@@ -71,10 +71,17 @@ ManifestSource::ManifestSource(Session& session, const oci::Reference& reference
     : session_(session), reference_(reference), repository_(Repository::of(reference)) {}
 
 Response ManifestSource::fetch(Method method, const std::string& name, std::size_t limit) {
+  const bool is_digest = name.starts_with("sha256:");
   const ApiRequest request{.method = method,
-                           .target = "/v2/" + repository_.path + "/manifests/" + name,
+                           .resource = "manifests/" + name,
+                           .operation = is_digest ? Operation::kPull : Operation::kResolve,
                            .headers = {accept_header()},
-                           .body_limit = limit};
+                           .body_limit = limit,
+                           // A mirror that has something else does not have it.
+                           .check = [&](const Response& response) {
+                             return !is_digest || method == Method::kHead ||
+                                    "sha256:" + base::sha256_hex(response.body) == name;
+                           }};
   try {
     return session_.send(repository_, request);
   } catch (const base::Error& error) {  // credentials or tokens that can't be had

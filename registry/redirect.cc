@@ -18,9 +18,11 @@ std::string why_not(const Request& request, int status, const Url& next,
   if (request.url.is_https() && !next.is_https()) return "from https to http";
   // 301 to 303 would make a GET of it (RFC 9110, section 15.4).
   const bool keeps_method = status == 307 || status == 308;
-  if (request.method == Method::kPost && !(keeps_method && is_same_origin(request.url, next))) {
+  const bool only_reads = request.method == Method::kGet || request.method == Method::kHead;
+  if (!request.form.empty() && !(keeps_method && is_same_origin(request.url, next))) {
     return "of a request with credentials";
   }
+  if (!only_reads && !keeps_method) return "of a request that changes something";
   return check ? check(next) : std::string();
 }
 
@@ -53,7 +55,10 @@ Response exchange_following(Transport& transport, Request request, BodyReceiver*
       return refused(std::move(response),
                      reason + ": " + next.scheme + "://" + base::printable(next.authority()));
     }
-    if (!is_same_origin(request.url, next)) request.authorization.clear();
+    if (!is_same_origin(request.url, next)) {
+      request.authorization.clear();
+      request.origin_headers.clear();
+    }
     base::trace("registry", "redirected to " + next.scheme + "://" + next.authority());
     request.url = std::move(next);
   }

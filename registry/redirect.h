@@ -14,7 +14,8 @@ using RedirectCheck = std::function<std::string(const Url&)>;
 
 // As Transport::exchange, through at most 10 redirects. Authorization never leaves the origin of
 // `request` (distribution-spec, API) and is not taken up again on the way back; https never becomes
-// http; a POST is not repeated elsewhere, since its form holds credentials. A redirect that is not
+// http; a form is not repeated elsewhere, since it holds credentials. What is not a GET or HEAD is
+// repeated only where the status says so (307, 308), with its whole body. A redirect that is not
 // followed gives Failure::kRefused.
 Response exchange_following(Transport& transport, Request request, BodyReceiver* receiver,
                             const RedirectCheck& check = nullptr);

@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "registry/failure.h"
 #include "registry/redirect.h"
 
 namespace registry {
@@ -33,42 +35,120 @@ std::string parse_warning(const std::string& header) {
   return base::printable(text, kMaxWarningBytes);
 }
 
+// "/v2/library/alpine/manifests/latest", with the registry's name where a mirror wants it.
+Url url_of(const Url& base, const Endpoint& endpoint, const ApiRequest& request) {
+  Url url = base;
+  if (!endpoint.repository.path.empty()) url.target += endpoint.repository.path + "/";
+  url.target += request.resource;
+  if (endpoint.name_space.empty()) return url;
+  return with_query(url, {{"ns", endpoint.name_space}});
+}
+
+std::string key_of(const Url& base) { return base.host + ":" + std::to_string(base.port); }
+
 }  // namespace
+
+// Whether the body of an answer has begun to reach a receiver, so that nobody else may be asked.
+class Session::WatchedReceiver : public BodyReceiver {
+ public:
+  explicit WatchedReceiver(BodyReceiver& receiver) : receiver_(receiver) {}
+  bool begin(const Response& head) override {
+    has_begun_ = true;
+    return receiver_.begin(head);
+  }
+  bool write(std::string_view bytes) override { return receiver_.write(bytes); }
+  bool has_begun() const { return has_begun_; }
+
+ private:
+  BodyReceiver& receiver_;
+  bool has_begun_ = false;
+};
 
 Session::Session(SessionOptions options)
     : insecure_(options.insecure_registries),
-      credentials_(std::move(options.docker_config), std::move(options.ask_credentials)),
+      config_(std::move(options.config)),
+      credentials_(std::move(options.credentials)),
       transport_(std::move(options.transport), insecure_, cancellation_),
       retrier_(options.retry, cancellation_),
       authorizer_(transport_, retrier_, credentials_, insecure_) {}
 
-std::vector<Url> Session::find_endpoints(const std::string& api_host) {
+std::vector<Url> Session::find_bases(const Endpoint& endpoint) {
+  Url plain = endpoint.base;
+  plain.scheme = "http";
+  const bool has_own_port = plain.port != 443;
+  if (!has_own_port) plain.port = 80;
   {
     const std::lock_guard lock(mutex_);
-    const auto known = endpoints_.find(api_host);
-    if (known != endpoints_.end()) return {known->second};
+    const auto known = schemes_.find(key_of(endpoint.base));
+    if (known != schemes_.end()) return {known->second == "http" ? plain : endpoint.base};
   }
-  std::vector<Url> endpoints = {Url::parse("https://" + api_host)};
-  if (insecure_.contains(endpoints.front())) endpoints.push_back(Url::parse("http://" + api_host));
-  return endpoints;
+  std::vector<Url> bases = {endpoint.base};
+  const bool is_insecure = endpoint.tls.skip_verify || insecure_.contains(endpoint.base);
+  if (endpoint.may_use_http && endpoint.base.is_https() && is_insecure) bases.push_back(plain);
+  return bases;
 }
 
-void Session::learn_endpoint(const std::string& api_host, const Response& response,
-                             const Url& endpoint) {
+void Session::learn_base(const Endpoint& endpoint, const Response& response, const Url& base) {
   // 400 is what a TLS server says to plain HTTP.
-  if (response.status == 0 || (!endpoint.is_https() && response.status == 400)) return;
+  if (response.status == 0 || (!base.is_https() && response.status == 400)) return;
   const std::lock_guard lock(mutex_);
-  if (endpoints_.emplace(api_host, endpoint).second) {
-    base::trace("registry", api_host + " speaks " + endpoint.scheme);
+  if (schemes_.emplace(key_of(endpoint.base), base.scheme).second) {
+    base::trace("registry", endpoint.base.authority() + " speaks " + base.scheme);
+  }
+}
+
+bool Session::is_down(const Endpoint& mirror) {
+  const std::lock_guard lock(mutex_);
+  return down_.contains(key_of(mirror.base));
+}
+
+void Session::note_failure(const Endpoint& mirror, const Response& response) {
+  base::trace("registry", "mirror " + mirror.base.authority() + ": " + describe(response));
+  const bool is_unreachable = response.failure == Failure::kUnresolved ||
+                              response.failure == Failure::kUnconnected ||
+                              response.failure == Failure::kCertificate;
+  if (!is_unreachable) return;
+  const std::lock_guard lock(mutex_);
+  down_.insert(key_of(mirror.base));
+}
+
+// A mirror that wants credentials that we don't have is a mirror that does not have it.
+Response Session::ask_mirror(const Endpoint& mirror, const ApiRequest& request,
+                             WatchedReceiver* receiver) {
+  try {
+    Response response = ask(mirror, request, receiver);
+    if (response.is_success() && request.check && !request.check(response)) {
+      response.failure = Failure::kRefused;
+      response.cause = mirror.base.authority() + ": other content than was asked for";
+    }
+    if (!response.is_success()) note_failure(mirror, response);
+    return response;
+  } catch (const base::Error& error) {
+    cancellation_.throw_if_cancelled();
+    if (receiver != nullptr && receiver->has_begun()) throw;  // the caller's own
+    return {.failure = Failure::kRefused, .cause = error.what(), .url = mirror.base};
   }
 }
 
 Response Session::attempt(const Repository& repository, const ApiRequest& request,
                           BodyReceiver* receiver) {
+  for (const Endpoint& endpoint : plan_endpoints(config_, repository, request.operation)) {
+    if (!endpoint.is_mirror) return ask(endpoint, request, receiver);
+    const bool is_elsewhere = request.url && !is_same_origin(*request.url, endpoint.base);
+    if (is_down(endpoint) || is_elsewhere) continue;
+    std::optional<WatchedReceiver> watched;
+    if (receiver != nullptr) watched.emplace(*receiver);
+    Response response = ask_mirror(endpoint, request, watched ? &*watched : nullptr);
+    if (response.is_success() || (watched && watched->has_begun())) return response;
+  }
+  return {};  // not reached: the last endpoint is no mirror
+}
+
+Response Session::ask(const Endpoint& endpoint, const ApiRequest& request, BodyReceiver* receiver) {
   Response response;
-  for (const Url& endpoint : find_endpoints(repository.api_host)) {
-    response = attempt_at(endpoint, repository, request, receiver);
-    learn_endpoint(repository.api_host, response, endpoint);
+  for (const Url& base : find_bases(endpoint)) {
+    response = attempt_at(base, endpoint, request, receiver);
+    learn_base(endpoint, response, base);
     // As docker does, plain HTTP is tried where TLS is not spoken or nobody listens, at insecure
     // registries only. Nothing was sent so far, credentials least of all.
     const bool has_no_tls =
@@ -80,24 +160,60 @@ Response Session::attempt(const Repository& repository, const ApiRequest& reques
   return response;
 }
 
-Response Session::attempt_at(const Url& endpoint, const Repository& repository,
+Response Session::attempt_at(const Url& base, const Endpoint& endpoint,
                              const ApiRequest& api_request, BodyReceiver* receiver) {
   Request request{.method = api_request.method,
-                  .url = endpoint,
+                  .url = api_request.url ? *api_request.url : url_of(base, endpoint, api_request),
                   .headers = api_request.headers,
                   .authorization = {},
+                  .origin_headers = endpoint.headers,
                   .form = {},
+                  .body = api_request.body,
+                  .tls = &endpoint.tls,
+                  .client_host = base.host,
+                  .connect_timeout_ms = endpoint.connect_timeout_ms,
                   .body_limit = api_request.body_limit};
-  request.url.target = api_request.target;
-  AuthorizationAttempt authorization = authorizer_.start(repository, endpoint);
+  if (!is_same_origin(request.url, base)) {
+    // An upload may go on at another server, which gets nothing that is the registry's.
+    request.origin_headers.clear();
+    Response response = exchange_following(transport_, request, receiver);
+    response.is_from_elsewhere = true;
+    return response;
+  }
+  const AuthorizationSubject subject{
+      .repository = endpoint.repository, .tls = &endpoint.tls, .scopes = api_request.scopes};
+  AuthorizationAttempt authorization = authorizer_.start(subject, base);
   for (int round = 0;; ++round) {
     request.authorization = authorization.header;
     Response response = exchange_following(transport_, request, receiver);
     if (!is_refused_for_authorization(response) || round == kMaxAuthorizationRounds ||
-        !authorizer_.answer(repository, response, authorization)) {
+        !authorizer_.answer(subject, response, authorization)) {
       return response;
     }
   }
+}
+
+Url Session::resolve_upload(const Url& from, const std::string& location) const {
+  Url next = from.resolve(location);
+  // A registry behind a proxy that ends TLS does not know that it is asked by HTTPS.
+  if (from.is_https() && !next.is_https() && next.host == from.host) {
+    next.scheme = from.scheme;
+    next.port = from.port;
+  }
+  if (is_same_origin(from, next)) return next;
+  const std::string reason = why_not_a_realm(from, next, insecure_);
+  if (reason.empty()) return next;
+  throw base::Error(base::ErrorKind::kInvalid, from.authority() + ": upload to " + next.scheme +
+                                                   "://" + base::printable(next.authority()) +
+                                                   " refused: " + reason);
+}
+
+Session::Login Session::log_in(const Repository& registry, const Credentials& credentials) {
+  credentials_.set(registry.domain, credentials);
+  Login login;
+  login.response = send(registry, {.resource = {}, .operation = Operation::kPush});
+  login.identity_token = authorizer_.find_identity_token(registry.domain);
+  return login;
 }
 
 Response Session::send(const Repository& repository, const ApiRequest& request) {

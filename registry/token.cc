@@ -22,15 +22,15 @@ std::string joined(const std::vector<std::string>& scopes) {
   return text;
 }
 
-Request render_refresh(const TokenServer& server, const std::vector<std::string>& scopes,
-                       const std::string& identity_token) {
+Request render_post(const TokenServer& server, const std::vector<std::string>& scopes,
+                    QueryParameters form) {
   Request request{.method = Method::kPost, .url = server.realm};
-  QueryParameters form = {
-      {"grant_type", "refresh_token"}, {"client_id", kClientId}, {"refresh_token", identity_token}};
+  form.emplace(form.begin() + 1, "client_id", kClientId);
   if (!server.service.empty()) form.emplace_back("service", server.service);
   if (!scopes.empty()) form.emplace_back("scope", joined(scopes));
   request.form = render_query(form);
   request.headers.emplace_back("Content-Type: application/x-www-form-urlencoded");
+  request.body_limit = kMaxTokenAnswerBytes;
   return request;
 }
 
@@ -52,13 +52,10 @@ std::string render_basic(const Credentials& credentials) {
   return "Basic " + encode_base64(credentials.username + ":" + credentials.password);
 }
 
-Request render_token_request(const TokenServer& server, const std::vector<std::string>& scopes,
-                             const std::optional<Credentials>& credentials) {
-  if (credentials && !credentials->identity_token.empty()) {
-    Request request = render_refresh(server, scopes, credentials->identity_token);
-    request.body_limit = kMaxTokenAnswerBytes;
-    return request;
-  }
+namespace {
+
+Request render_get(const TokenServer& server, const std::vector<std::string>& scopes,
+                   const std::optional<Credentials>& credentials, TokenUse use) {
   QueryParameters query;
   if (!server.service.empty()) query.emplace_back("service", server.service);
   for (const std::string& scope : scopes) query.emplace_back("scope", scope);
@@ -67,10 +64,54 @@ Request render_token_request(const TokenServer& server, const std::vector<std::s
   if (credentials && credentials->has_password()) {
     query.emplace_back("account", credentials->username);
     query.emplace_back("client_id", kClientId);
+    if (use == TokenUse::kLogin) query.emplace_back("offline_token", "true");
     request.authorization = render_basic(*credentials);
   }
   request.url = with_query(server.realm, query);
   return request;
+}
+
+}  // namespace
+
+std::vector<Request> render_token_requests(const TokenServer& server,
+                                           const std::vector<std::string>& scopes,
+                                           const std::optional<Credentials>& credentials,
+                                           TokenUse use) {
+  std::vector<Request> ways;
+  const bool has_password =
+      credentials && !credentials->password.empty() && credentials->has_password();
+  if (credentials && !credentials->identity_token.empty()) {
+    ways.push_back(render_post(
+        server, scopes,
+        {{"grant_type", "refresh_token"}, {"refresh_token", credentials->identity_token}}));
+    // Never the token as a password; but there may be one beside it.
+    if (has_password) ways.push_back(render_get(server, scopes, credentials, use));
+    return ways;
+  }
+  ways.push_back(render_get(server, scopes, credentials, use));
+  if (has_password) {
+    QueryParameters form = {{"grant_type", "password"},
+                            {"username", credentials->username},
+                            {"password", credentials->password}};
+    if (use == TokenUse::kLogin) form.emplace_back("access_type", "offline");
+    ways.push_back(render_post(server, scopes, std::move(form)));
+  }
+  return ways;
+}
+
+bool is_unsupported_way(Method method, const Response& response) {
+  if (!response.is_complete()) return false;
+  switch (response.status) {
+    case 400:
+    case 401:
+      return method == Method::kPost;
+    case 404:
+    case 405:
+    case 501:
+      return true;
+    default:
+      return false;
+  }
 }
 
 Token parse_token(std::string_view body, std::time_t now) {
@@ -84,6 +125,7 @@ Token parse_token(std::string_view body, std::time_t now) {
   const bool is_clean = std::all_of(token.value.begin(), token.value.end(),
                                     [](char c) { return c > 0x20 && c < 0x7F; });
   if (!is_clean) throw base::Error(base::ErrorKind::kInvalid, "the token is no header value");
+  root["refresh_token"].read(token.refresh_token);
   std::int64_t seconds = 0;
   root["expires_in"].read(seconds);
   const auto lifetime =

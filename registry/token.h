@@ -26,14 +26,27 @@ struct TokenServer {
   friend bool operator==(const TokenServer&, const TokenServer&) = default;
 };
 
-// With an identity token an OAuth2 POST (grant_type refresh_token), else a GET, with Basic
-// authentication where there is a password. The realm may already have a query.
-Request render_token_request(const TokenServer& server, const std::vector<std::string>& scopes,
-                             const std::optional<Credentials>& credentials);
+// kLogin: a refresh token is wanted, too, to be kept in place of the password.
+enum class TokenUse { kRequest, kLogin };
+
+// The ways to ask, best first; the next is for a server that does not know the one before it. With
+// an identity token an OAuth2 POST (grant_type refresh_token); else a GET, with Basic
+// authentication where there is a password, and then a POST with it (grant_type password). The
+// realm may already have a query.
+std::vector<Request> render_token_requests(const TokenServer& server,
+                                           const std::vector<std::string>& scopes,
+                                           const std::optional<Credentials>& credentials,
+                                           TokenUse use = TokenUse::kRequest);
+
+// Whether the answer to a request of that method only means that tokens must be asked for in
+// another way: servers without it say 404, 405 or 501; without the POST some say 400 or 401, too
+// (ACR, Artifactory). A refused password is not tried twice: that locks accounts.
+bool is_unsupported_way(Method method, const Response& response);
 
 struct Token {
   std::string value;
   std::chrono::seconds lifetime{60};
+  std::string refresh_token{};  // empty: none
 };
 // `token` or `access_token`; `expires_in` is 60 s where absent, and no less (token specification);
 // `issued_at` counts where it is plausible. Throws kInvalid.

@@ -13,8 +13,10 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "registry/answer_reader.h"
 #include "registry/diagnosis.h"
+#include "registry/endpoint.h"
 
 namespace registry {
 namespace {
@@ -23,6 +25,9 @@ constexpr long kReceiveBufferBytes = 512L << 10U;
 constexpr long kSlowestBytesPerSecond = 1024;
 // A small answer that drips in just above that speed is given up after so many stall time-outs.
 constexpr long kStallsPerSmallAnswer = 4;
+// Once a body was sent, the registry may have to hash and store it before it says anything.
+constexpr long kStallsPerUpload = 10;
+constexpr long kSendBufferBytes = 512L << 10U;
 
 using EasyHandle = base::CHandle<CURL, curl_easy_cleanup>;
 using HeaderList = base::CHandle<curl_slist, curl_slist_free_all>;
@@ -76,6 +81,8 @@ struct PooledHandle {
 // What libcurl's callbacks need. They run inside C frames, which an exception must not cross.
 struct Exchange {
   AnswerReader* reader = nullptr;
+  BodySource* body = nullptr;
+  std::uint64_t sent = 0;  // bytes of `body`
   const Cancellation* cancellation = nullptr;
   std::exception_ptr error;
 };
@@ -98,6 +105,25 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexc
     exchange.error = std::current_exception();
     return CURL_WRITEFUNC_ERROR;
   }
+}
+
+std::size_t on_send(char* buffer, std::size_t, std::size_t size, void* self) noexcept {
+  auto& exchange = *static_cast<Exchange*>(self);
+  try {
+    const std::size_t count = exchange.body->read(exchange.sent, buffer, size);
+    exchange.sent += count;
+    return count;
+  } catch (...) {
+    exchange.error = std::current_exception();
+    return CURL_READFUNC_ABORT;
+  }
+}
+
+// A connection that was kept for too long: libcurl takes a new one and sends from the start.
+int on_seek(void* self, curl_off_t offset, int origin) noexcept {
+  if (origin != SEEK_SET || offset < 0) return CURL_SEEKFUNC_FAIL;
+  static_cast<Exchange*>(self)->sent = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
 }
 
 int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
@@ -123,10 +149,15 @@ HeaderList render_headers(const Request& request) {
   append_header(list, "Accept-Encoding: identity");  // digests and ranges are over these bytes
   append_header(list, "Expect:");
   for (const std::string& line : request.headers) append_header(list, line);
+  for (const std::string& line : request.origin_headers) append_header(list, line);
   if (!request.authorization.empty()) {
     append_header(list, "Authorization: " + request.authorization);
   }
   return list;
+}
+
+bool is_upload(const Request& request) {
+  return request.method == Method::kPut || request.method == Method::kPatch;
 }
 
 const char* environment(const char* name) {
@@ -159,9 +190,56 @@ std::string find_certificate_folder() {
   return {};
 }
 
+void set_method(CURL* handle, const Request& request, Exchange& exchange) {
+  switch (request.method) {
+    case Method::kGet:
+      return;
+    case Method::kHead:
+      return set_option(handle, CURLOPT_NOBODY, 1L);
+    case Method::kDelete:
+      return set_option(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
+    case Method::kPost:
+      set_option(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.form.size()));
+      return set_option(handle, CURLOPT_POSTFIELDS, request.form.data());
+    case Method::kPut:
+    case Method::kPatch:
+      break;
+  }
+  const auto size = request.body == nullptr ? 0 : static_cast<curl_off_t>(request.body->size());
+  set_option(handle, CURLOPT_UPLOAD, 1L);
+  set_option(handle, CURLOPT_INFILESIZE_LARGE, size);
+  set_option(handle, CURLOPT_UPLOAD_BUFFERSIZE, kSendBufferBytes);
+  set_option(handle, CURLOPT_READFUNCTION, &on_send);
+  set_option(handle, CURLOPT_READDATA, &exchange);
+  set_option(handle, CURLOPT_SEEKFUNCTION, &on_seek);
+  set_option(handle, CURLOPT_SEEKDATA, &exchange);
+  if (request.method == Method::kPatch) set_option(handle, CURLOPT_CUSTOMREQUEST, "PATCH");
+}
+
 void set_certificates(CURL* handle, const char* file, const char* folder) {
   set_option(handle, CURLOPT_CAINFO, file);
   set_option(handle, CURLOPT_CAPATH, folder);
+}
+
+void set_blob(CURL* handle, CURLoption option, const std::string& bytes) {
+  curl_blob blob = {};
+  blob.data = const_cast<char*>(bytes.data());  // copied
+  blob.len = bytes.size();
+  blob.flags = CURL_BLOB_COPY;
+  set_option(handle, option, &blob);
+}
+
+// Beside the system's. A blob takes the place of libcurl's file, so the file is read here.
+void add_authorities(CURL* handle, const std::vector<std::string>& authorities,
+                     const char* system_file) {
+  constexpr std::size_t kMaxBundleBytes = 16U << 20U;
+  const char* bundle = system_file != nullptr ? system_file : "/etc/ssl/certs/ca-certificates.crt";
+  std::string text;
+  for (const std::string& authority : authorities) text += authority + "\n";
+  text += base::find_file(bundle, kMaxBundleBytes).value_or("");
+  set_option<const char*>(handle, CURLOPT_CAINFO, nullptr);
+  set_option<const char*>(handle, CURLOPT_CAPATH, nullptr);
+  set_blob(handle, CURLOPT_CAINFO_BLOB, text);
 }
 
 TransferFailure facts_of(CURL* handle, CURLcode code, const char* detail) {
@@ -187,7 +265,7 @@ struct Transport::State {
   PooledHandle borrow(const std::string& origin);
   void give_back(PooledHandle handle);
   void configure(CURL* handle, const Request& request, Exchange& exchange, curl_slist* headers);
-  void set_trust(CURL* handle, const Url& url) const;
+  void set_trust(CURL* handle, const Request& request) const;
   Response exchange(const Request& request, BodyReceiver* receiver);
 
   TransportOptions options;
@@ -241,16 +319,15 @@ void Transport::State::configure(CURL* handle, const Request& request, Exchange&
   set_option(handle, CURLOPT_NOSIGNAL, 1L);
   set_option(handle, CURLOPT_TCP_KEEPALIVE, 1L);
   set_option(handle, CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
-  set_option(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
+  const int connect_timeout_ms =
+      request.connect_timeout_ms > 0 ? request.connect_timeout_ms : options.connect_timeout_ms;
+  set_option(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect_timeout_ms));
   set_option(handle, CURLOPT_LOW_SPEED_LIMIT, kSlowestBytesPerSecond);
-  set_option(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout_s));
-  if (request.method == Method::kHead) set_option(handle, CURLOPT_NOBODY, 1L);
-  if (request.method == Method::kPost) {
-    set_option(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.form.size()));
-    set_option(handle, CURLOPT_POSTFIELDS, request.form.data());
-  }
+  const long stalls = is_upload(request) ? kStallsPerUpload : 1;
+  set_option(handle, CURLOPT_LOW_SPEED_TIME, options.stall_timeout_s * stalls);
+  set_method(handle, request, exchange);
   set_proxy(handle, request.url);
-  set_trust(handle, request.url);
+  set_trust(handle, request);
   set_option(handle, CURLOPT_HEADERFUNCTION, &on_header);
   set_option(handle, CURLOPT_HEADERDATA, &exchange);
   set_option(handle, CURLOPT_WRITEFUNCTION, &on_body);
@@ -260,12 +337,22 @@ void Transport::State::configure(CURL* handle, const Request& request, Exchange&
   set_option(handle, CURLOPT_XFERINFODATA, &exchange);
 }
 
-void Transport::State::set_trust(CURL* handle, const Url& url) const {
+void Transport::State::set_trust(CURL* handle, const Request& request) const {
+  const Url& url = request.url;
   if (!url.is_https()) return;
+  const TlsSettings* tls = request.tls;
+  if (tls != nullptr && !tls->clients.empty() && url.host == request.client_host) {
+    set_blob(handle, CURLOPT_SSLCERT_BLOB, tls->clients.front().certificate);
+    set_blob(handle, CURLOPT_SSLKEY_BLOB, tls->clients.front().key);
+  }
+  // Who names an authority for a server wants it to be checked, on loopback, too.
+  const bool has_authority = tls != nullptr && !tls->authorities.empty();
+  const bool is_insecure = (tls != nullptr && tls->skip_verify) ||
+                           (has_authority ? insecure.is_listed(url) : insecure.contains(url));
   const char* file =
       options.ca_file.empty() ? environment("SSL_CERT_FILE") : options.ca_file.c_str();
   const char* folder = environment("SSL_CERT_DIR");
-  if (insecure.contains(url)) {
+  if (is_insecure) {
     set_option(handle, CURLOPT_SSL_VERIFYPEER, 0L);
     set_option(handle, CURLOPT_SSL_VERIFYHOST, 0L);
     set_certificates(handle, nullptr, nullptr);  // else they would be loaded all the same
@@ -275,19 +362,24 @@ void Transport::State::set_trust(CURL* handle, const Url& url) const {
     // Loading the bundle of all certificates takes 100 ms for each connection's handle.
     set_certificates(handle, nullptr, certificate_folder.c_str());
   }
+  if (has_authority && !is_insecure) add_authorities(handle, tls->authorities, file);
 }
 
 Response Transport::State::exchange(const Request& request, BodyReceiver* receiver) {
   cancellation.throw_if_cancelled();
   char detail[CURL_ERROR_SIZE] = "";
   AnswerReader reader(request, receiver);
-  Exchange exchange{.reader = &reader, .cancellation = &cancellation, .error = {}};
+  Exchange exchange{.reader = &reader,
+                    .body = request.body,
+                    .sent = 0,
+                    .cancellation = &cancellation,
+                    .error = {}};
   const HeaderList headers = render_headers(request);
   PooledHandle pooled = borrow(request.url.scheme + "://" + request.url.authority());
   CURL* handle = pooled.handle.get();
   configure(handle, request, exchange, headers.get());
   set_option(handle, CURLOPT_ERRORBUFFER, detail);
-  if (receiver == nullptr) {
+  if (receiver == nullptr && !is_upload(request)) {
     set_option(handle, CURLOPT_TIMEOUT, options.stall_timeout_s * kStallsPerSmallAnswer);
   }
   const CURLcode code = curl_easy_perform(handle);

@@ -157,7 +157,10 @@ bool InsecureHosts::is_in_a_network(const std::string& host) const {
 }
 
 bool InsecureHosts::contains(const Url& url) const {
-  if (reach_of(url.host) == Reach::kLoopback) return true;
+  return reach_of(url.host) == Reach::kLoopback || is_listed(url);
+}
+
+bool InsecureHosts::is_listed(const Url& url) const {
   const bool is_v6 = url.host.find(':') != std::string::npos;
   const std::string host = is_v6 ? "[" + url.host + "]" : url.host;
   const std::string with_port = host + ":" + std::to_string(url.port);

@@ -27,6 +27,8 @@ class InsecureHosts {
 
   // Where networks are listed, a name is looked up, as docker does.
   bool contains(const Url& url) const;
+  // As above without loopback: by the user's word only.
+  bool is_listed(const Url& url) const;
 
  private:
   struct Network {

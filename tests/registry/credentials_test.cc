@@ -127,7 +127,7 @@ class CredentialStoreTest : public testing::Test {
     chmod(file.c_str(), 0755);
   }
   std::optional<Credentials> find(const std::string& domain) {
-    return CredentialStore(folder_ / "config.json").find(domain, "a");
+    return CredentialStore({.docker_config = folder_ / "config.json"}).find(domain, "a");
   }
 
   fs::path folder_ = fs::temp_directory_path() / ("sampan-credentials-" + base::random_hex(8));

@@ -24,27 +24,27 @@ TokenServer server(const char* realm = "https://auth.lan/token?tenant=x") {
 }
 
 TEST(TokenRequest, RepeatsScopesAndKeepsTheRealmsQuery) {
-  const Request request = registry::render_token_request(server(), kScopes, std::nullopt);
+  const Request request = registry::render_token_requests(server(), kScopes, std::nullopt).front();
   EXPECT_EQ(request.method, Method::kGet);
   EXPECT_EQ(request.url.str(),
             "https://auth.lan/token?tenant=x&service=registry.lan&scope=repository%3Aa%3Apull&"
             "scope=repository%3Ab%3Apull%2Cpush");
   EXPECT_EQ(request.authorization, "");
-  const Request bare = registry::render_token_request(
-      {.realm = Url::parse("https://auth.lan/token"), .service = {}}, {}, std::nullopt);
+  const Request bare = registry::render_token_requests(
+      {.realm = Url::parse("https://auth.lan/token"), .service = {}}, {}, std::nullopt).front();
   EXPECT_EQ(bare.url.str(), "https://auth.lan/token");
 }
 
 TEST(TokenRequest, AuthenticatesWithAPassword) {
   const Credentials credentials{.username = "Aladdin", .password = "open sesame"};
-  const Request request = registry::render_token_request(server(), {"s"}, credentials);
+  const Request request = registry::render_token_requests(server(), {"s"}, credentials).front();
   EXPECT_EQ(request.authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");  // RFC 7617's example
   EXPECT_TRUE(request.url.target.ends_with("&account=Aladdin&client_id=sampan"));
 }
 
 TEST(TokenRequest, AnIdentityTokenIsPostedAndNeverAPassword) {
   const Credentials credentials{.username = "u", .password = "p", .identity_token = "a&b"};
-  const Request request = registry::render_token_request(server(), kScopes, credentials);
+  const Request request = registry::render_token_requests(server(), kScopes, credentials).front();
   EXPECT_EQ(request.method, Method::kPost);
   EXPECT_EQ(request.url, server().realm);
   EXPECT_EQ(request.authorization, "");
