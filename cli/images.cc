@@ -1,4 +1,4 @@
-// pull, images, rmi, tag.
+// images, rmi, tag.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -10,10 +10,8 @@
 #include "cli/command.h"
 #include "cli/image_table.h"
 #include "cli/listing.h"
-#include "cli/progress.h"
 #include "oci/image_config.h"
 #include "oci/reference.h"
-#include "oci/transport.h"
 
 namespace cli {
 namespace {
@@ -153,37 +151,6 @@ int show_trees(const Globals& globals, const std::vector<ListedImage>& lines) {
 }
 
 }  // namespace
-
-int run_pull(const Globals& globals, const Words& words) {
-  bool quiet = false;
-  std::string platform;
-  const Words arguments = parse_arguments(
-      {.command = "pull",
-       .synopsis = "[OPTIONS] NAME[:TAG|@DIGEST]",
-       .summary = "Download an image from a registry",
-       .min_arguments = 1,
-       .max_arguments = 1},
-      {{"-q,--quiet", "", "Suppress verbose output", &quiet},
-       {"--platform", "string", "Set platform if server is multi-platform capable", &platform}},
-      words);
-  if (oci::find_transport(arguments[0])) {
-    return pull_from_source(globals, arguments[0], platform, quiet);
-  }
-  const auto reference =
-      oci::Reference::parse(arguments[0]);  // a bad name fails before anything is started
-  if (!quiet && arguments[0].find('@') == std::string::npos && reference.tag() == "latest" &&
-      arguments[0].size() >= 7 && arguments[0].rfind(":latest") != arguments[0].size() - 7) {
-    print("Using default tag: latest\n");
-  }
-  engine::Engine engine(globals.config);
-  PullDisplay display(quiet ? PullOutput::kQuiet : PullOutput::kStdout, arguments[0]);
-  const engine::PullSummary summary =
-      engine.pull(arguments[0], platform,
-                  [&](const engine::PullProgress& progress) { display.show(progress); });
-  display.finish(summary);
-  print(reference.str() + "\n");
-  return 0;
-}
 
 int run_images(const Globals& globals, const Words& words) {
   bool all = false;

@@ -36,6 +36,15 @@ std::string words_for(const engine::PullProgress& progress, bool with_bar) {
   if (progress.kind == "downloading" && with_bar) {
     return "Downloading " + bar(progress.current, progress.total);
   }
+  // A push's.
+  if (progress.kind == "preparing") return "Preparing";
+  if (progress.kind == "pushing") {
+    return with_bar ? "Pushing " + bar(progress.current, progress.total) : "Preparing";
+  }
+  if (progress.kind == "pushed") return "Pushed";
+  if (progress.kind == "there") return "Layer already exists";
+  if (progress.kind == "mounted") return "Mounted from " + base::printable(progress.text);
+  if (progress.kind == "skipped") return "Skipped foreign layer";
   return "Pulling fs layer";
 }
 

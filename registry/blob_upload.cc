@@ -55,7 +55,7 @@ std::optional<std::uint64_t> parse_received(std::string text) {
 class Upload {
  public:
   Upload(Session& session, const Repository& repository, const BlobUpload& blob,
-         BodySource& content, const UploadProgress& report)
+         BodySource* content, const UploadProgress& report)
       : session_(session),
         repository_(repository),
         blob_(blob),
@@ -66,7 +66,12 @@ class Upload {
 
   PushedBlob run() {
     if (is_there()) return PushedBlob::kExists;
+    if (content_ == nullptr && blob_.mount_from.empty()) return PushedBlob::kAbsent;
     if (begin(blob_.mount_from)) return PushedBlob::kMounted;
+    if (content_ == nullptr) {
+      abandon();
+      return PushedBlob::kAbsent;
+    }
     try {
       while (!send_next()) {
       }
@@ -139,13 +144,13 @@ class Upload {
   // One request of the upload; true where it was the last.
   bool send_next() {
     const bool is_whole = position_ == 0 && chunk_bytes_ == 0;
-    const bool is_last = is_whole || position_ == content_.size();
+    const bool is_last = is_whole || position_ == content_->size();
     const std::uint64_t step = std::max({chunk_bytes_, minimum_, std::uint64_t{1}});
     const bool is_resumed = chunk_bytes_ == 0 && position_ > 0;
-    const std::uint64_t end = is_whole || is_resumed || content_.size() - position_ <= step
-                                  ? content_.size()
+    const std::uint64_t end = is_whole || is_resumed || content_->size() - position_ <= step
+                                  ? content_->size()
                                   : position_ + step;
-    Part part(content_, position_, end, report_);
+    Part part(*content_, position_, end, report_);
     ApiRequest request = make_request(is_last ? Method::kPut : Method::kPatch);
     request.headers = {"Content-Type: application/octet-stream"};
     if (is_last) request.url = closing_url();
@@ -200,7 +205,7 @@ class Upload {
     const std::string range = response.headers.find("range");
     // "0-0" is how registries say "nothing" as well as "one byte".
     const std::uint64_t received = range == "0-0" ? 0 : parse_received(range).value_or(0);
-    if (received > content_.size()) throw_lie();
+    if (received > content_->size()) throw_lie();
     position_ = received;
     was_resumed_ = received > 0;
     return true;
@@ -227,7 +232,7 @@ class Upload {
   Session& session_;
   const Repository& repository_;
   const BlobUpload& blob_;
-  BodySource& content_;
+  BodySource* content_;
   const UploadProgress& report_;
   std::uint64_t chunk_bytes_;
   std::uint64_t minimum_ = 0;
@@ -244,7 +249,7 @@ std::string push_scope(const Repository& repository) {
 }
 
 PushedBlob upload_blob(Session& session, const Repository& repository, const BlobUpload& blob,
-                       BodySource& content, const UploadProgress& on_progress) {
+                       BodySource* content, const UploadProgress& on_progress) {
   return base::while_doing("blob " + blob.digest.str(), [&] {
     return Upload(session, repository, blob, content, on_progress).run();
   });

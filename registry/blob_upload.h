@@ -16,8 +16,9 @@ namespace registry {
 // What a token for pushing to the repository must allow.
 std::string push_scope(const Repository& repository);
 
-// As Client::push_blob describes it. `content` is read from any offset, as often as it takes.
+// As Client::push_blob describes it. `content` is read from any offset, as often as it takes; null
+// where there is none.
 PushedBlob upload_blob(Session& session, const Repository& repository, const BlobUpload& blob,
-                       BodySource& content, const UploadProgress& on_progress);
+                       BodySource* content, const UploadProgress& on_progress);
 
 }  // namespace registry

@@ -76,15 +76,8 @@ std::string Client::fetch_small_blob(const oci::Reference& repository, const oci
 PushedBlob Client::push_blob(const oci::Reference& repository, const BlobUpload& blob, int fd,
                              const UploadProgress& on_progress) {
   FileBody content(fd, blob.size);
-  return upload_blob(state_->session, Repository::of(repository), blob, content, on_progress);
-}
-
-bool Client::has_blob(const oci::Reference& repository, const oci::Digest& digest) {
-  const Response response =
-      state_->session.send(Repository::of(repository), {.method = Method::kHead,
-                                                        .resource = "blobs/" + digest.str(),
-                                                        .operation = Operation::kPush});
-  return response.is_success();
+  return upload_blob(state_->session, Repository::of(repository), blob, fd < 0 ? nullptr : &content,
+                     on_progress);
 }
 
 oci::Digest Client::push_manifest(const oci::Reference& target, std::string_view bytes,

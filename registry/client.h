@@ -69,7 +69,12 @@ struct BlobUpload {
   std::string mount_from;         // path of a repository there that may have it; empty: none
   std::uint64_t chunk_bytes = 0;  // of a request; 0: the whole at once
 };
-enum class PushedBlob { kExists, kMounted, kUploaded };
+enum class PushedBlob {
+  kExists,
+  kMounted,
+  kUploaded,
+  kAbsent,  // and there was no file to be sent
+};
 // How many bytes have been sent; may fall back where a transfer broke. It may throw.
 using UploadProgress = std::function<void(std::uint64_t)>;
 
@@ -109,9 +114,9 @@ class Client {
                                std::size_t limit);
 
   // Sends a blob unless it is there; `fd` is read by pread(2). Transfers that break are resumed.
+  // -1: it is only looked for, and mounted where that can be done.
   PushedBlob push_blob(const oci::Reference& repository, const BlobUpload& blob, int fd,
                        const UploadProgress& on_progress);
-  bool has_blob(const oci::Reference& repository, const oci::Digest& digest);
   // Under the reference's tag, or its digest where it has one. All that it names must be there.
   oci::Digest push_manifest(const oci::Reference& target, std::string_view bytes,
                             const std::string& media_type);

@@ -140,4 +140,15 @@ std::vector<oci::Descriptor> list_referrers(Session& session, const Repository& 
   return found;
 }
 
+std::string render_index(const std::vector<oci::Descriptor>& entries) {
+  Json index = {{"schemaVersion", 2}, {"mediaType", oci::kOciIndex}, {"manifests", Json::array()}};
+  for (const oci::Descriptor& entry : entries) {
+    Json& json = index["manifests"].emplace_back(Json{
+        {"mediaType", entry.media_type}, {"digest", entry.digest.str()}, {"size", entry.size}});
+    if (!entry.artifact_type.empty()) json["artifactType"] = entry.artifact_type;
+    if (!entry.annotations.empty()) json["annotations"] = entry.annotations;
+  }
+  return index.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace registry

@@ -25,4 +25,7 @@ std::vector<oci::Descriptor> list_referrers(Session& session, const Repository& 
                                             const oci::Digest& subject,
                                             const std::string& artifact_type);
 
+// An image index of these, as a registry answers the question for referrers.
+std::string render_index(const std::vector<oci::Descriptor>& entries);
+
 }  // namespace registry

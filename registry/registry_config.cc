@@ -202,4 +202,23 @@ std::vector<Endpoint> plan_endpoints(const RegistryConfig& config, const Reposit
   return endpoints;
 }
 
+std::vector<std::string> list_credential_domains(const RegistryConfig& config,
+                                                 const std::string& name) {
+  const std::size_t slash = std::min(name.find('/'), name.size());
+  Repository repository = Repository::whole(name.substr(0, slash));
+  if (slash < name.size()) repository.path = name.substr(slash + 1);
+  std::vector<std::string> domains = {repository.domain};
+  for (const Operation operation : {Operation::kPull, Operation::kResolve, Operation::kPush}) {
+    try {
+      for (const Endpoint& endpoint : plan_endpoints(config, repository, operation)) {
+        domains.push_back(endpoint.repository.domain);
+      }
+    } catch (const base::Error&) {  // told when it is asked for
+    }
+  }
+  std::sort(domains.begin(), domains.end());
+  domains.erase(std::unique(domains.begin(), domains.end()), domains.end());
+  return domains;
+}
+
 }  // namespace registry

@@ -63,4 +63,9 @@ struct RegistryConfig {
 std::vector<Endpoint> plan_endpoints(const RegistryConfig& config, const Repository& repository,
                                      Operation operation);
 
+// Whose credentials may be wanted for "lan:5000/team/app", or for a registry as a whole
+// ("lan:5000"): those of all its servers.
+std::vector<std::string> list_credential_domains(const RegistryConfig& config,
+                                                 const std::string& name);
+
 }  // namespace registry

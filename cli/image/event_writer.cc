@@ -33,6 +33,25 @@ const char* word_for(engine::PullEvent::Kind kind) {
   return "";
 }
 
+const char* word_for(engine::PushEvent::Kind kind) {
+  using Kind = engine::PushEvent::Kind;
+  switch (kind) {
+    case Kind::kPreparing:
+      return "preparing";
+    case Kind::kExists:
+      return "there";
+    case Kind::kMounted:
+      return "mounted";
+    case Kind::kPushing:
+      return "pushing";
+    case Kind::kPushed:
+      return "pushed";
+    case Kind::kSkipped:
+      return "skipped";
+  }
+  return "";
+}
+
 const char* word_for(base::ErrorKind kind) {
   using Kind = base::ErrorKind;
   switch (kind) {
@@ -93,6 +112,16 @@ void EventWriter::send(const engine::PullResult& result) {
                 {"changed", result.changed},
                 {"warning", result.warning}}));
 }
+
+void EventWriter::send(const engine::PushEvent& event) {
+  write(render({{"event", word_for(event.kind)},
+                {"layer", event.layer},
+                {"current", event.current},
+                {"total", event.total},
+                {"text", event.text}}));
+}
+
+void EventWriter::send_event(nlohmann::ordered_json fields) { write(render(fields)); }
 
 void EventWriter::send_result(nlohmann::ordered_json fields) {
   fields["event"] = "result";

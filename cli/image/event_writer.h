@@ -10,6 +10,7 @@
 #include "base/trace.h"
 #include "base/unique_fd.h"
 #include "engine/image/puller.h"
+#include "engine/image/pusher.h"
 
 namespace cli {
 
@@ -22,6 +23,8 @@ class EventWriter {
   void send(const engine::PullEvent& event);
   void send(const base::TraceEvent& event);
   void send(const engine::PullResult& result);
+  void send(const engine::PushEvent& event);
+  void send_event(nlohmann::ordered_json fields);   // of a command that is not a pull
   void send_result(nlohmann::ordered_json fields);  // of a command that is not a pull
   void send(const base::Error& error);
 

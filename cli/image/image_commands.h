@@ -23,6 +23,16 @@ int run_save_command(int argc, char** argv, EventWriter& events);
 int run_import_command(int argc, char** argv, EventWriter& events);
 int run_export_command(int argc, char** argv, EventWriter& events);
 
+int run_push_command(int argc, char** argv, EventWriter& events);
+int run_login_command(int argc, char** argv, EventWriter& events);
+int run_tags_command(int argc, char** argv, EventWriter& events);
+int run_search_command(int argc, char** argv, EventWriter& events);
+int run_manifest_command(int argc, char** argv, EventWriter& events);
+
+// Without the network: change the caller's files, with the caller's rights, and run helpers.
+int run_keep_login_command(int argc, char** argv, EventWriter& events);
+int run_logout_command(int argc, char** argv, EventWriter& events);
+
 // Not for people: answers sampan-registry's questions for credentials on descriptor 4.
 int run_credentials_command(int argc, char** argv, EventWriter& events);
 

@@ -39,6 +39,13 @@ constexpr Command kCommands[] = {
     {.name = "export", .run = cli::run_export_command},
     {.name = "evict", .run = cli::run_evict_command},
     {.name = "check", .run = cli::run_check_command},
+    {.name = "push", .run = cli::run_push_command, .rights = Rights::kDropsThem},
+    {.name = "login", .run = cli::run_login_command, .rights = Rights::kDropsThem},
+    {.name = "keep-login", .run = cli::run_keep_login_command, .rights = Rights::kDropsThem},
+    {.name = "logout", .run = cli::run_logout_command, .rights = Rights::kDropsThem},
+    {.name = "tags", .run = cli::run_tags_command, .rights = Rights::kDropsThem},
+    {.name = "search", .run = cli::run_search_command, .rights = Rights::kDropsThem},
+    {.name = "manifest", .run = cli::run_manifest_command, .rights = Rights::kDropsThem},
     {.name = "__credentials", .run = cli::run_credentials_command},
 };
 

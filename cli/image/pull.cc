@@ -46,7 +46,7 @@ engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
   registry::Setup setup;
   setup.client.insecure_registries = arguments.insecure_registries;
   setup.trace = arguments.trace;
-  RegistryAccess access(setup, {reference.domain()});
+  RegistryAccess access(setup, {reference.repository()});
   restrict_system_calls();
   storage::Store store(arguments.root);
   store.sweep(storage::Store::Sweep::kThorough);

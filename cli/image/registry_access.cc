@@ -3,10 +3,12 @@
 #include <csignal>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 
 #include "base/error.h"
 #include "base/process.h"
 #include "cli/image/privileges.h"
+#include "registry/config_files.h"
 #include "registry/credentials.h"
 
 namespace cli {
@@ -16,11 +18,16 @@ constexpr int kBrokerFd = 4;
 
 }  // namespace
 
-RegistryAccess::RegistryAccess(const registry::Setup& setup,
-                               const std::vector<std::string>& domains) {
+RegistryAccess::RegistryAccess(registry::Setup setup, const std::vector<std::string>& names) {
+  setup.client.config = registry::load_registry_config(registry::default_config_paths());
+  std::vector<std::string> domains;
+  for (const std::string& name : names) {
+    const auto more = registry::list_credential_domains(setup.client.config, name);
+    domains.insert(domains.end(), more.begin(), more.end());
+  }
   const base::UniqueFd broker = start_broker(domains);
-  process_.emplace(
-      engine::RegistryProcessOptions{.program = {}, .setup = setup, .broker_fd = broker.get()});
+  process_.emplace(engine::RegistryProcessOptions{
+      .program = {}, .setup = std::move(setup), .broker_fd = broker.get()});
   drop_privileges();
 }
 

@@ -15,9 +15,10 @@ namespace cli {
 // caller; then gives up this process's privileges. Both end with this object, or with the process.
 class RegistryAccess {
  public:
-  // `domains`: the registries ("docker.io", "localhost:5000") whose credentials are given out to
-  // sampan-registry, and no others.
-  RegistryAccess(const registry::Setup& setup, const std::vector<std::string>& domains);
+  // `names`: the repositories ("docker.io/library/alpine") or registries ("localhost:5000") that
+  // will be spoken of; only the credentials of their servers are given out to sampan-registry. What
+  // files say about mirrors and certificates is read here, with the caller's rights.
+  RegistryAccess(registry::Setup setup, const std::vector<std::string>& names);
   RegistryAccess(const RegistryAccess&) = delete;
   RegistryAccess& operator=(const RegistryAccess&) = delete;
   ~RegistryAccess();

@@ -1,12 +1,16 @@
 #include "cli/registry/calls.h"
 
 #include <array>
+#include <chrono>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/cleanup.h"
+#include "base/descriptor_passing.h"
 #include "base/error.h"
+#include "registry/manifest_push.h"
 #include "registry/remote/channel.h"
 #include "registry/remote/messages.h"
 
@@ -56,6 +60,68 @@ std::string fetch_blob(registry::Client& client, const Call& call, Channel& chan
   return {};
 }
 
+std::string fetch_manifest(registry::Client& client, const Call& call, Channel&) {
+  return encode_manifest(client.fetch_manifest(oci::Reference::parse(call.reference)));
+}
+
+// How far an upload is, a few times a second.
+class ProgressFrames {
+ public:
+  explicit ProgressFrames(Channel& channel) : channel_(channel) {}
+  void operator()(std::uint64_t sent) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - told_ < std::chrono::milliseconds(100)) return;
+    told_ = now;
+    channel_.send(FrameType::kProgress, registry::encode_number(sent));
+  }
+
+ private:
+  Channel& channel_;
+  std::chrono::steady_clock::time_point told_;
+};
+
+std::string push_blob(registry::Client& client, const Call& call, Channel& channel) {
+  char byte = 0;
+  base::UniqueFd file;
+  if (call.has_file) {
+    base::check(base::receive_with_descriptor(channel.fd(), {&byte, 1}, file), "recvmsg");
+    if (!file) throw base::Error(base::ErrorKind::kInvalid, "no file came with the request");
+  }
+  const registry::BlobUpload blob{.digest = oci::Digest::parse(call.digest),
+                                  .size = call.size,
+                                  .mount_from = call.text,
+                                  .chunk_bytes = call.limit};
+  const auto result = client.push_blob(oci::Reference::parse(call.reference), blob, file.get(),
+                                       ProgressFrames(channel));
+  return registry::encode_number(static_cast<std::uint64_t>(result));
+}
+
+std::string push_manifest(registry::Client& client, const Call& call, Channel&) {
+  return client.push_manifest(oci::Reference::parse(call.reference), call.bytes, call.text).str();
+}
+
+std::string list_tags(registry::Client& client, const Call& call, Channel&) {
+  return registry::encode_texts(client.list_tags(oci::Reference::parse(call.reference)));
+}
+
+std::string list_repositories(registry::Client& client, const Call& call, Channel&) {
+  std::vector<std::string> names;
+  client.list_repositories(call.reference, [&](const std::string& name) {
+    if (name.find(call.text) != std::string::npos) names.push_back(name);
+    return names.size() < call.limit;
+  });
+  return registry::encode_texts(names);
+}
+
+std::string list_referrers(registry::Client& client, const Call& call, Channel&) {
+  return registry::render_index(
+      client.list_referrers(oci::Reference::parse(call.reference), call.text));
+}
+
+std::string log_in(registry::Client& client, const Call& call, Channel&) {
+  return registry::encode_answer(client.log_in(call.reference, call.credentials));
+}
+
 // The result's payload.
 using Handler = std::string (*)(registry::Client& client, const Call& call, Channel& channel);
 
@@ -63,6 +129,13 @@ constexpr std::pair<CallKind, Handler> kHandlers[] = {
     {CallKind::kResolve, resolve},
     {CallKind::kFindDigest, find_digest},
     {CallKind::kFetchBlob, fetch_blob},
+    {CallKind::kFetchManifest, fetch_manifest},
+    {CallKind::kPushBlob, push_blob},
+    {CallKind::kPushManifest, push_manifest},
+    {CallKind::kListTags, list_tags},
+    {CallKind::kListRepositories, list_repositories},
+    {CallKind::kListReferrers, list_referrers},
+    {CallKind::kLogIn, log_in},
 };
 
 std::string answer(registry::Client& client, Channel& channel) {

@@ -8,7 +8,9 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/descriptor_passing.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/trace.h"
 #include "cli/registry/calls.h"
 #include "cli/registry/sandbox.h"
@@ -21,14 +23,15 @@ namespace {
 constexpr int kControlFd = 3;
 constexpr int kBrokerFd = 4;  // open where there may be credentials
 constexpr int kUsageError = 2;
-constexpr std::size_t kMaxSetupBytes = 64U << 10U;
+constexpr std::size_t kMaxSetupBytes = 64U << 20U;
 
 registry::Setup receive_setup() {
-  std::string message(kMaxSetupBytes, '\0');
-  const ssize_t count = base::check(recv(kControlFd, message.data(), message.size(), 0), "recv");
-  if (count == 0) _exit(0);  // whoever started us is gone already
-  message.resize(static_cast<std::size_t>(count));
-  return registry::decode_setup(message);
+  char byte = 0;
+  base::UniqueFd file;
+  const ssize_t count = base::receive_with_descriptor(kControlFd, {&byte, 1}, file);
+  if (base::check(count, "recvmsg") == 0) _exit(0);  // whoever started us is gone already
+  base::check(lseek(file.get(), 0, SEEK_SET), "lseek");
+  return registry::decode_setup(base::read_fd(file.get(), kMaxSetupBytes));
 }
 
 // Asks the process that may read the caller's files and run the caller's programs.

@@ -74,7 +74,7 @@ bool Channel::find_header(Header& header) {
   if (received == 0) return false;
   if (received != sizeof wire) throw_gone();
   const bool is_known = wire[0] >= static_cast<std::uint32_t>(FrameType::kRequest) &&
-                        wire[0] <= static_cast<std::uint32_t>(FrameType::kAnswer);
+                        wire[0] <= static_cast<std::uint32_t>(FrameType::kProgress);
   if (!is_known || wire[1] > kMaxFrameBytes) throw_malformed();
   header = {.type = static_cast<FrameType>(wire[0]), .size = wire[1]};
   return true;

@@ -21,6 +21,7 @@ enum class FrameType : std::uint32_t {
   kError = 6,     // and where it did not
   kQuestion = 7,  // whose credentials are wanted
   kAnswer = 8,    // what is known of them
+  kProgress = 9,  // how many bytes of a blob have gone up
 };
 
 // A frame is its type and its size, four bytes each, then so many bytes. Any function throws

@@ -8,11 +8,12 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "registry/remote/channel.h"
+#include "registry/remote/config_message.h"
 
 namespace registry {
 namespace {
 
-constexpr std::size_t kMaxListEntries = 10'000;
+constexpr std::size_t kMaxListEntries = 1'000'000;
 constexpr std::size_t kMaxErrorText = 4096;
 
 [[noreturn]] void throw_corrupt(const std::string& text) {
@@ -95,6 +96,7 @@ std::string encode_setup(const Setup& setup) {
   write_int(writer, client.first_pause_ms);
   write_int(writer, client.longest_retry_after_s);
   writer.number(setup.trace ? 1 : 0);
+  write_config(writer, client.config);
   return writer.take();
 }
 
@@ -111,6 +113,7 @@ Setup decode_setup(std::string_view payload) {
   client.first_pause_ms = read_int(reader);
   client.longest_retry_after_s = read_int(reader);
   setup.trace = reader.number() != 0;
+  client.config = read_config(reader);
   reader.finish();
   return setup;
 }
@@ -124,6 +127,13 @@ std::string encode_call(const Call& call) {
       .text(call.digest)
       .number(call.size)
       .number(call.offset)
+      .text(call.text)
+      .text(call.bytes)
+      .number(call.has_file ? 1 : 0)
+      .number(call.limit)
+      .text(call.credentials.username)
+      .text(call.credentials.password)
+      .text(call.credentials.identity_token)
       .take();
 }
 
@@ -137,6 +147,13 @@ Call decode_call(std::string_view payload) {
   call.digest = reader.text();
   call.size = reader.number();
   call.offset = reader.number();
+  call.text = reader.text();
+  call.bytes = reader.text();
+  call.has_file = reader.number() != 0;
+  call.limit = reader.number();
+  call.credentials.username = reader.text();
+  call.credentials.password = reader.text();
+  call.credentials.identity_token = reader.text();
   reader.finish();
   return call;
 }
@@ -179,6 +196,47 @@ ResolvedImage decode_image(std::string_view payload, const oci::Reference& asked
   reader.finish();
   verify(image, asked);
   return image;
+}
+
+std::string encode_manifest(const RawManifest& manifest) {
+  return FieldWriter()
+      .text(manifest.digest.str())
+      .text(manifest.media_type)
+      .text(manifest.bytes)
+      .take();
+}
+
+RawManifest decode_manifest(std::string_view payload, const oci::Reference& asked) {
+  FieldReader reader(payload);
+  const auto digest = oci::Digest::parse(reader.text());
+  RawManifest manifest{.digest = digest, .media_type = reader.text(), .bytes = reader.text()};
+  reader.finish();
+  check_digest("manifest", digest.hex(), manifest.bytes);
+  if (asked.digest() && *asked.digest() != digest) throw_corrupt("digest mismatch of the manifest");
+  return manifest;
+}
+
+std::string encode_texts(const std::vector<std::string>& texts) {
+  FieldWriter writer;
+  write_list(writer, texts);
+  return writer.take();
+}
+
+std::vector<std::string> decode_texts(std::string_view payload) {
+  FieldReader reader(payload);
+  std::vector<std::string> texts = read_list(reader);
+  reader.finish();
+  for (std::string& text : texts) text = base::printable(text, kMaxErrorText);
+  return texts;
+}
+
+std::string encode_number(std::uint64_t number) { return FieldWriter().number(number).take(); }
+
+std::uint64_t decode_number(std::string_view payload) {
+  FieldReader reader(payload);
+  const std::uint64_t number = reader.number();
+  reader.finish();
+  return number;
 }
 
 std::string encode_error(const base::Error& error) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "registry/client.h"
@@ -21,14 +22,31 @@ std::string encode_setup(const Setup& setup);
 Setup decode_setup(std::string_view payload);
 
 // One call. What a kind does not need stays as it is.
-enum class CallKind : std::uint64_t { kResolve = 1, kFindDigest = 2, kFetchBlob = 3 };
+enum class CallKind : std::uint64_t {
+  kResolve = 1,
+  kFindDigest = 2,
+  kFetchBlob = 3,
+  kFetchManifest = 4,
+  kPushBlob = 5,  // a byte with the descriptor of the blob's file follows, where there is one
+  kPushManifest = 6,
+  kListTags = 7,
+  kListRepositories = 8,
+  kListReferrers = 9,
+  kLogIn = 10,
+};
 struct Call {
   CallKind kind = CallKind::kResolve;
   std::string reference;
   std::string platform;  // kResolve; OS/ARCHITECTURE[/VARIANT]
   bool platform_is_explicit = false;
-  std::string digest;  // kFetchBlob, with the next two
+  std::string digest;  // kFetchBlob, with the next two; kPushBlob
   std::uint64_t size = 0, offset = 0;
+  std::string text;   // kPushBlob: where to mount from; kPushManifest: the media type;
+                      // kListReferrers: the artifacts' type; kListRepositories: a part of the name
+  std::string bytes;  // kPushManifest
+  bool has_file = false;    // kPushBlob
+  std::uint64_t limit = 0;  // kPushBlob: bytes of a chunk; kListRepositories: how many names
+  Credentials credentials;  // kLogIn, for the registry that `reference` names
 };
 std::string encode_call(const Call& call);
 Call decode_call(std::string_view payload);
@@ -37,6 +55,17 @@ Call decode_call(std::string_view payload);
 // kCorrupt where a digest is not that of its bytes, or where these are not what was asked for.
 std::string encode_image(const ResolvedImage& image);
 ResolvedImage decode_image(std::string_view payload, const oci::Reference& asked);
+
+// As fetched by Client::fetch_manifest; throws kCorrupt where the digest is not that of the bytes
+// or not the one that was asked for.
+std::string encode_manifest(const RawManifest& manifest);
+RawManifest decode_manifest(std::string_view payload, const oci::Reference& asked);
+
+std::string encode_texts(const std::vector<std::string>& texts);
+std::vector<std::string> decode_texts(std::string_view payload);  // fit for a terminal
+
+std::string encode_number(std::uint64_t number);
+std::uint64_t decode_number(std::string_view payload);
 
 std::string encode_error(const base::Error& error);
 base::Error decode_error(std::string_view payload);  // its text is fit for a terminal

@@ -1,11 +1,14 @@
 #include "registry/remote/remote_client.h"
 
 #include <algorithm>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <utility>
 
 #include "base/descriptor_passing.h"
 #include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "base/trace.h"
 
@@ -37,6 +40,12 @@ class RemoteClient::Exchange {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange() { client_.close_call(channel_.fd()); }
+
+  // What the process may use for this call beside the request.
+  void lend(int fd) {
+    base::check(base::send_with_descriptor(channel_.fd(), "f", fd), "send descriptor");
+  }
+  void watch(const UploadProgress& on_progress) { on_progress_ = &on_progress; }
 
   // Up to the result, whose payload it gives.
   std::string finish(RemoteBlobSink* sink = nullptr, std::uint64_t size = 0,
@@ -70,6 +79,10 @@ class RemoteClient::Exchange {
           base::trace("registry",
                       base::printable(channel_.receive_payload(header.size), kMaxTraceText));
           break;
+        case FrameType::kProgress:
+          if (on_progress_ == nullptr) throw_malformed();
+          report(decode_number(channel_.receive_payload(header.size)));
+          break;
         case FrameType::kError: {
           const base::Error error = decode_error(channel_.receive_payload(header.size));
           is_told_ = true;
@@ -94,15 +107,22 @@ class RemoteClient::Exchange {
     }
   }
 
+  void report(std::uint64_t sent) const {
+    if (*on_progress_) (*on_progress_)(sent);
+  }
+
   RemoteClient& client_;
   Channel channel_;
+  const UploadProgress* on_progress_ = nullptr;
   bool is_told_ = false;  // the error is the other process's own
 };
 
 RemoteClient::RemoteClient(base::UniqueFd control, const Setup& setup)
     : control_(std::move(control)) {
-  const std::string message = encode_setup(setup);
-  base::check(send(control_.get(), message.data(), message.size(), MSG_NOSIGNAL),
+  // In a file rather than a message: certificates have no limit of size worth speaking of.
+  const base::UniqueFd file(base::check(memfd_create("setup", MFD_CLOEXEC), "memfd_create"));
+  base::write_all(file.get(), encode_setup(setup));
+  base::check(base::send_with_descriptor(control_.get(), "s", file.get()),
               "send to sampan-registry");
 }
 
@@ -157,6 +177,100 @@ void RemoteClient::fetch_blob(const oci::Reference& repository, const oci::Descr
                             .size = blob.size,
                             .offset = offset});
   exchange.finish(&sink, blob.size, offset);
+}
+
+RawManifest RemoteClient::fetch_manifest(const oci::Reference& reference) {
+  Exchange exchange(*this, {.kind = CallKind::kFetchManifest, .reference = reference.str()});
+  return decode_manifest(exchange.finish(), reference);
+}
+
+namespace {
+
+class StringSink : public RemoteBlobSink {
+ public:
+  explicit StringSink(std::size_t size) : bytes_(size, '\0') {}
+  std::span<char> space() override { return std::span(bytes_).subspan(position_); }
+  void produce(std::size_t size) override { position_ += size; }
+  void restart() override { position_ = 0; }
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+  std::size_t position_ = 0;
+};
+
+}  // namespace
+
+std::string RemoteClient::fetch_small_blob(const oci::Reference& repository,
+                                           const oci::Descriptor& blob, std::size_t limit) {
+  const std::string name = "blob " + blob.digest.str();
+  if (blob.size > limit) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      name + ": " + std::to_string(blob.size) + " bytes are too many");
+  }
+  StringSink sink(static_cast<std::size_t>(blob.size));
+  fetch_blob(repository, blob, 0, sink);
+  std::string bytes = sink.take();
+  if (base::sha256_hex(bytes) != blob.digest.hex()) {
+    throw base::Error(base::ErrorKind::kCorrupt, name + ": digest mismatch");
+  }
+  return bytes;
+}
+
+PushedBlob RemoteClient::push_blob(const oci::Reference& repository, const BlobUpload& blob, int fd,
+                                   const UploadProgress& on_progress) {
+  Exchange exchange(*this, {.kind = CallKind::kPushBlob,
+                            .reference = repository.str(),
+                            .digest = blob.digest.str(),
+                            .size = blob.size,
+                            .text = blob.mount_from,
+                            .has_file = fd >= 0,
+                            .limit = blob.chunk_bytes});
+  if (fd >= 0) exchange.lend(fd);
+  exchange.watch(on_progress);
+  const std::uint64_t result = decode_number(exchange.finish());
+  if (result > static_cast<std::uint64_t>(PushedBlob::kAbsent)) throw_malformed();
+  return static_cast<PushedBlob>(result);
+}
+
+oci::Digest RemoteClient::push_manifest(const oci::Reference& target, std::string_view bytes,
+                                        const std::string& media_type) {
+  Exchange exchange(*this, {.kind = CallKind::kPushManifest,
+                            .reference = target.str(),
+                            .text = media_type,
+                            .bytes = std::string(bytes)});
+  const auto digest = oci::Digest::parse(exchange.finish());
+  if (digest.hex() != base::sha256_hex(bytes)) throw_malformed();
+  return digest;
+}
+
+std::vector<std::string> RemoteClient::list_tags(const oci::Reference& repository) {
+  Exchange exchange(*this, {.kind = CallKind::kListTags, .reference = repository.str()});
+  return decode_texts(exchange.finish());
+}
+
+std::vector<std::string> RemoteClient::list_repositories(const std::string& domain,
+                                                         const std::string& part,
+                                                         std::size_t limit) {
+  Exchange exchange(
+      *this,
+      {.kind = CallKind::kListRepositories, .reference = domain, .text = part, .limit = limit});
+  return decode_texts(exchange.finish());
+}
+
+std::string RemoteClient::list_referrers(const oci::Reference& subject,
+                                         const std::string& artifact_type) {
+  Exchange exchange(
+      *this, {.kind = CallKind::kListReferrers, .reference = subject.str(), .text = artifact_type});
+  std::string index = exchange.finish();
+  oci::parse_manifest(index, oci::kOciIndex);  // throws where it is none
+  return index;
+}
+
+Credentials RemoteClient::log_in(const std::string& domain, const Credentials& credentials) {
+  Exchange exchange(*this,
+                    {.kind = CallKind::kLogIn, .reference = domain, .credentials = credentials});
+  return decode_answer(exchange.finish()).value_or(credentials);
 }
 
 }  // namespace registry

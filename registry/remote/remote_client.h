@@ -39,6 +39,23 @@ class RemoteClient {
   void fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                   std::uint64_t offset, RemoteBlobSink& sink);
 
+  RawManifest fetch_manifest(const oci::Reference& reference);
+  // A small blob in memory, verified; kInvalid where it exceeds `limit`.
+  std::string fetch_small_blob(const oci::Reference& repository, const oci::Descriptor& blob,
+                               std::size_t limit);
+  // As those of Client. `fd` is lent to the process, which reads it.
+  PushedBlob push_blob(const oci::Reference& repository, const BlobUpload& blob, int fd,
+                       const UploadProgress& on_progress);
+  oci::Digest push_manifest(const oci::Reference& target, std::string_view bytes,
+                            const std::string& media_type);
+  std::vector<std::string> list_tags(const oci::Reference& repository);
+  // At most `limit` names that contain `part`.
+  std::vector<std::string> list_repositories(const std::string& domain, const std::string& part,
+                                             std::size_t limit);
+  // As an image index.
+  std::string list_referrers(const oci::Reference& subject, const std::string& artifact_type);
+  Credentials log_in(const std::string& domain, const Credentials& credentials);
+
   // Ends every call under way in another thread, and every later one, with kUnavailable.
   void cancel() noexcept;
 

@@ -40,6 +40,7 @@ const std::map<std::string, std::set<std::string>> kArrows = {
 // Libraries that may be named only where they are wrapped.
 const std::map<std::string, std::set<std::string>> kLibraries = {
     {"curl/", {"registry"}},
+    {"toml++/", {"registry"}},
     {"openssl/", {"base", "registry"}},
     {"archive.h", {"storage/unpack", "storage/pack"}},
     {"isa-l", {"storage/unpack", "storage/pack"}},

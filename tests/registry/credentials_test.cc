@@ -187,7 +187,7 @@ TEST_F(CredentialStoreTest, AHelperRunsOncePerServer) {
   write_config(R"({"credsStore": "one"})");
   write_helper("one", "echo x >> " + folder_.string() +
                           "/runs; echo '{\"Username\":\"u\",\"Secret\":\"p\"}'");
-  CredentialStore store(folder_ / "config.json");
+  CredentialStore store({.docker_config = folder_ / "config.json"});
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(store.find("h", "a"));
   EXPECT_EQ(base::read_file(folder_ / "runs"), "x\n");
 }

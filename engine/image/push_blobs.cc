@@ -1,0 +1,130 @@
+#include "engine/image/push_blobs.h"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+#include "base/trace.h"
+
+namespace engine {
+namespace {
+
+std::uint64_t size_of(int fd) {
+  struct stat info = {};
+  base::check(fstat(fd, &info), "fstat");
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+// A blob that comes back from a registry, into a file.
+class FileSink : public registry::RemoteBlobSink {
+ public:
+  explicit FileSink(int fd) : fd_(fd), buffer_(256U << 10U) {}
+  std::span<char> space() override { return buffer_; }
+  void produce(std::size_t size) override {
+    const std::string_view bytes(buffer_.data(), size);
+    hasher_.update(bytes);
+    base::write_all(fd_, bytes);
+  }
+  void restart() override {
+    hasher_ = base::Sha256Hasher();
+    base::check(ftruncate(fd_, 0), "ftruncate");
+    base::check(lseek(fd_, 0, SEEK_SET), "lseek");
+  }
+  std::string finish() { return hasher_.finish(); }
+
+ private:
+  int fd_;
+  std::vector<char> buffer_;
+  base::Sha256Hasher hasher_;
+};
+
+}  // namespace
+
+std::vector<std::string> origins_of(storage::Store& store, const storage::ImageRow& image,
+                                    const std::optional<oci::Digest>& blob) {
+  std::vector<std::string> origins;
+  const auto add = [&](const std::string& repository) {
+    const bool is_new = std::find(origins.begin(), origins.end(), repository) == origins.end();
+    if (!repository.empty() && is_new) origins.push_back(repository);
+  };
+  if (blob) {
+    if (const auto row = store.find_blob(*blob)) add(row->origin);
+  }
+  // A digest tells that a registry has it; a tag alone may be local.
+  for (const bool with_digest : {true, false}) {
+    for (const storage::ImageName& name : store.list_names()) {
+      if (name.image == image.id && name.digest.has_value() == with_digest) add(name.repository);
+    }
+  }
+  return origins;
+}
+
+std::vector<std::string> PushBlobs::find_mounts(const oci::Descriptor& blob,
+                                                const storage::ImageRow& image,
+                                                const oci::Reference& target) {
+  const auto origins =
+      store_.with([&](storage::Store& store) { return origins_of(store, image, blob.digest); });
+  std::vector<std::string> mounts;
+  const std::string here = target.domain() + "/";
+  for (const std::string& origin : origins) {
+    if (!origin.starts_with(here) || origin == target.repository()) continue;
+    mounts.push_back(origin.substr(here.size()));
+  }
+  return mounts;
+}
+
+std::optional<BlobFile> PushBlobs::find_kept(const oci::Descriptor& blob) {
+  const auto path = store_.with([&](storage::Store& store) -> std::optional<std::filesystem::path> {
+    const auto row = store.find_blob(blob.digest);
+    if (!row || !row->kept) return std::nullopt;
+    store.touch_blob(blob.digest);
+    return store.blob_path(blob.digest);
+  });
+  if (!path) return std::nullopt;
+  base::UniqueFd fd(open(path->c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return std::nullopt;
+  const std::uint64_t size = size_of(fd.get());
+  // The registry verifies the digest; a file that is torn is mostly too short.
+  if (size != blob.size) return std::nullopt;
+  return BlobFile{.fd = std::move(fd), .digest = blob.digest, .size = size, .media_type = {}};
+}
+
+std::filesystem::path PushBlobs::new_file() {
+  return store_.with([](storage::Store& store) { return store.make_staging("push"); }) / "blob";
+}
+
+std::optional<BlobFile> PushBlobs::fetch(const oci::Descriptor& blob,
+                                         const storage::ImageRow& image) {
+  const auto origins =
+      store_.with([&](storage::Store& store) { return origins_of(store, image, blob.digest); });
+  for (const std::string& origin : origins) {
+    const std::filesystem::path path = new_file();
+    base::UniqueFd fd = base::open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    try {
+      FileSink sink(fd.get());
+      client_.fetch_blob(oci::Reference::parse(origin), blob, 0, sink);
+      if (sink.finish() == blob.digest.hex()) {
+        base::trace("push", "blob " + blob.digest.str() + " fetched from " + origin);
+        return BlobFile{
+            .fd = std::move(fd), .digest = blob.digest, .size = blob.size, .media_type = {}};
+      }
+    } catch (const base::Error& error) {
+      base::trace("push", "blob " + blob.digest.str() + ": " + error.what());
+    }
+  }
+  return std::nullopt;
+}
+
+BlobFile PushBlobs::obtain(const oci::Descriptor& blob, const oci::DiffId& layer,
+                           const storage::ImageRow& image) {
+  if (auto fetched = fetch(blob, image)) return std::move(*fetched);
+  throw base::Error(base::ErrorKind::kNotFound,
+                    "blob " + blob.digest.str() + " of layer " + layer.str() +
+                        " is neither here nor where the image came from");
+}
+
+}  // namespace engine

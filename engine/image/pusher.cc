@@ -1,0 +1,224 @@
+#include "engine/image/pusher.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <sys/mman.h>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine/image/push_blobs.h"
+#include "oci/manifest.h"
+
+namespace engine {
+namespace {
+
+using registry::PushedBlob;
+
+constexpr std::size_t kShortId = 12;
+
+// Layers under a licence that forbids it, Windows' for one (image-spec, layer.md; docker's foreign
+// layers): they are served by others.
+bool is_distributable(const std::string& media_type) {
+  return media_type.find(".nondistributable.") == std::string::npos &&
+         media_type.find(".foreign.") == std::string::npos;
+}
+
+class Push {
+ public:
+  Push(SharedStore& store, registry::RemoteClient& client, const storage::ImageRow& image,
+       const oci::Reference& target, const PushOptions& options,
+       const std::function<void(const PushEvent&)>& on_event)
+      : client_(client),
+        image_(image),
+        target_(target),
+        options_(options),
+        on_event_(on_event),
+        blobs_(store, client),
+        manifest_(parse(image)) {}
+
+  PushResult run() {
+    plan();
+    push_layers();
+    push_config();
+    const oci::Digest digest =
+        client_.push_manifest(target_, image_.manifest, manifest_.media_type);
+    return {.digest = digest, .size = image_.manifest.size()};
+  }
+
+ private:
+  struct Task {
+    oci::Descriptor blob;
+    oci::DiffId layer;
+    std::string name() const { return layer.hex().substr(0, kShortId); }
+  };
+
+  static oci::Manifest parse(const storage::ImageRow& image) {
+    auto content = oci::parse_manifest(image.manifest, {});
+    auto* manifest = std::get_if<oci::Manifest>(&content);
+    if (manifest == nullptr || manifest->layers.size() != image.layers.size()) {
+      throw base::Error(base::ErrorKind::kCorrupt,
+                        "image " + image.id.str() + ": its manifest is of another image");
+    }
+    return std::move(*manifest);
+  }
+
+  // Each blob once, as docker lists them: the uppermost first.
+  void plan() {
+    for (std::size_t i = image_.layers.size(); i-- > 0;) {
+      const oci::Descriptor& blob = manifest_.layers[i];
+      const bool is_known = std::any_of(tasks_.begin(), tasks_.end(), [&](const Task& task) {
+        return task.blob.digest == blob.digest;
+      });
+      if (is_known) continue;
+      Task task{.blob = blob, .layer = image_.layers[i]};
+      if (is_distributable(blob.media_type)) {
+        tell(task, PushEvent::Kind::kPreparing);
+        tasks_.push_back(std::move(task));
+      } else {
+        tell(task, PushEvent::Kind::kSkipped);
+      }
+    }
+    // The largest decides when the push ends: it must not be the last to begin.
+    std::stable_sort(tasks_.begin(), tasks_.end(), [](const Task& left, const Task& right) {
+      return left.blob.size > right.blob.size;
+    });
+  }
+
+  void push_layers() {
+    const std::size_t count = std::min<std::size_t>(std::max(options_.parallel, 1U), tasks_.size());
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
+    }
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+  void work() {
+    for (;;) {
+      const std::size_t index = next_++;
+      if (index >= tasks_.size()) return;
+      try {
+        push_layer(tasks_[index]);
+      } catch (...) {
+        fail(std::current_exception());
+      }
+    }
+  }
+
+  // The first failure ends the others.
+  void fail(std::exception_ptr failure) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::move(failure);
+    }
+    next_ = tasks_.size();
+    client_.cancel();
+  }
+
+  void push_layer(const Task& task) {
+    const auto mounts = blobs_.find_mounts(task.blob, image_, target_);
+    const std::string from = mounts.empty() ? std::string() : mounts.front();
+    std::optional<BlobFile> file = blobs_.find_kept(task.blob);
+    if (!file) {
+      // Without the bytes at hand it is cheaper to ask first whether they are needed.
+      const PushedBlob known = client_.push_blob(
+          target_, {.digest = task.blob.digest, .size = task.blob.size, .mount_from = from}, -1,
+          {});
+      if (known != PushedBlob::kAbsent) return tell_end(task, known, from);
+      file = blobs_.obtain(task.blob, task.layer, image_);
+    }
+    send(task, *file, from);
+  }
+
+  void send(const Task& task, const BlobFile& file, const std::string& from) {
+    std::chrono::steady_clock::time_point told;
+    const auto on_progress = [&](std::uint64_t sent) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - told < std::chrono::milliseconds(100)) return;
+      told = now;
+      tell(task, PushEvent::Kind::kPushing, {}, sent);
+    };
+    tell(task, PushEvent::Kind::kPushing);
+    const PushedBlob result = client_.push_blob(target_,
+                                                {.digest = file.digest,
+                                                 .size = file.size,
+                                                 .mount_from = from,
+                                                 .chunk_bytes = options_.chunk_bytes},
+                                                file.fd.get(), on_progress);
+    tell_end(task, result, from);
+  }
+
+  void tell_end(const Task& task, PushedBlob result, const std::string& from) {
+    switch (result) {
+      case PushedBlob::kExists:
+        return tell(task, PushEvent::Kind::kExists);
+      case PushedBlob::kMounted:
+        return tell(task, PushEvent::Kind::kMounted, from);
+      case PushedBlob::kUploaded:
+      case PushedBlob::kAbsent:
+        return tell(task, PushEvent::Kind::kPushed);
+    }
+  }
+
+  void push_config() {
+    const base::UniqueFd file(base::check(memfd_create("config", MFD_CLOEXEC), "memfd_create"));
+    base::write_all(file.get(), image_.config);
+    client_.push_blob(target_, {.digest = manifest_.config.digest, .size = image_.config.size()},
+                      file.get(), {});
+  }
+
+  void tell(const Task& task, PushEvent::Kind kind, const std::string& text = {},
+            std::uint64_t current = 0) {
+    const std::lock_guard lock(events_);
+    on_event_({.kind = kind,
+               .layer = task.name(),
+               .current = current,
+               .total = task.blob.size,
+               .text = text});
+  }
+
+  registry::RemoteClient& client_;
+  const storage::ImageRow& image_;
+  const oci::Reference& target_;
+  const PushOptions& options_;
+  const std::function<void(const PushEvent&)>& on_event_;
+  PushBlobs blobs_;
+  oci::Manifest manifest_;
+  std::vector<Task> tasks_;
+  std::atomic<std::size_t> next_ = 0;
+  std::mutex mutex_, events_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+PushResult push(storage::Store& store, registry::RemoteClient& client,
+                const storage::ImageRow& image, const oci::Reference& target,
+                const PushOptions& options, const std::function<void(const PushEvent&)>& on_event) {
+  SharedStore shared(store);
+  return Push(shared, client, image, target, options, on_event).run();
+}
+
+std::vector<std::string> list_origins(storage::Store& store, const storage::ImageRow& image) {
+  std::vector<std::string> origins = origins_of(store, image, std::nullopt);
+  const auto content = oci::parse_manifest(image.manifest, {});
+  if (const auto* manifest = std::get_if<oci::Manifest>(&content)) {
+    for (const oci::Descriptor& layer : manifest->layers) {
+      if (const auto row = store.find_blob(layer.digest)) origins.push_back(row->origin);
+    }
+  }
+  std::sort(origins.begin(), origins.end());
+  origins.erase(std::unique(origins.begin(), origins.end()), origins.end());
+  std::erase(origins, "");
+  return origins;
+}
+
+}  // namespace engine
