@@ -9,6 +9,8 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/trace.h"
+#include "engine/image/gzip_layer.h"
+#include "storage/pack/blob_rebuild.h"
 
 namespace engine {
 namespace {
@@ -90,7 +92,7 @@ std::optional<BlobFile> PushBlobs::find_kept(const oci::Descriptor& blob) {
   const std::uint64_t size = size_of(fd.get());
   // The registry verifies the digest; a file that is torn is mostly too short.
   if (size != blob.size) return std::nullopt;
-  return BlobFile{.fd = std::move(fd), .digest = blob.digest, .size = size, .media_type = {}};
+  return BlobFile{.fd = std::move(fd), .digest = blob.digest, .size = size};
 }
 
 std::filesystem::path PushBlobs::new_file() {
@@ -109,8 +111,7 @@ std::optional<BlobFile> PushBlobs::fetch(const oci::Descriptor& blob,
       client_.fetch_blob(oci::Reference::parse(origin), blob, 0, sink);
       if (sink.finish() == blob.digest.hex()) {
         base::trace("push", "blob " + blob.digest.str() + " fetched from " + origin);
-        return BlobFile{
-            .fd = std::move(fd), .digest = blob.digest, .size = blob.size, .media_type = {}};
+        return BlobFile{.fd = std::move(fd), .digest = blob.digest, .size = blob.size};
       }
     } catch (const base::Error& error) {
       base::trace("push", "blob " + blob.digest.str() + ": " + error.what());
@@ -119,12 +120,35 @@ std::optional<BlobFile> PushBlobs::fetch(const oci::Descriptor& blob,
   return std::nullopt;
 }
 
+std::optional<BlobFile> PushBlobs::rebuild(const oci::Descriptor& blob) {
+  const auto row = store_.with([&](storage::Store& store) { return store.find_blob(blob.digest); });
+  if (!row || row->recipe.empty()) return std::nullopt;
+  base::UniqueFd fd = base::open_file(new_file(), O_RDWR | O_CREAT | O_EXCL, 0600);
+  try {
+    // Only reads paths of the store: several threads may.
+    storage::write_blob(store_.unlocked(), *row,
+                        [&](std::string_view bytes) { base::write_all(fd.get(), bytes); });
+  } catch (const base::Error& error) {
+    base::trace("push", "blob " + blob.digest.str() + ": " + error.what());
+    return std::nullopt;
+  }
+  return BlobFile{.fd = std::move(fd), .digest = blob.digest, .size = blob.size};
+}
+
+BlobFile PushBlobs::compress(const oci::DiffId& layer) {
+  base::UniqueFd fd = base::open_file(new_file(), O_RDWR | O_CREAT | O_EXCL, 0600);
+  const GzipLayer made = write_gzip_layer(store_.unlocked(), layer, fd.get());
+  base::trace("push", "layer " + layer.str() + " compressed anew");
+  return {.fd = std::move(fd), .digest = made.digest, .size = made.size};
+}
+
 BlobFile PushBlobs::obtain(const oci::Descriptor& blob, const oci::DiffId& layer,
                            const storage::ImageRow& image) {
+  if (auto made = rebuild(blob)) return std::move(*made);
   if (auto fetched = fetch(blob, image)) return std::move(*fetched);
-  throw base::Error(base::ErrorKind::kNotFound,
-                    "blob " + blob.digest.str() + " of layer " + layer.str() +
-                        " is neither here nor where the image came from");
+  return base::while_doing(
+      "blob " + blob.digest.str() + " is neither here nor where the image came from",
+      [&] { return compress(layer); });
 }
 
 }  // namespace engine

@@ -19,7 +19,6 @@ struct BlobFile {
   base::UniqueFd fd;
   oci::Digest digest;
   std::uint64_t size = 0;
-  std::string media_type;  // empty: as the manifest says
 };
 
 class PushBlobs {
@@ -41,7 +40,9 @@ class PushBlobs {
                   const storage::ImageRow& image);
 
  private:
+  std::optional<BlobFile> rebuild(const oci::Descriptor& blob);
   std::optional<BlobFile> fetch(const oci::Descriptor& blob, const storage::ImageRow& image);
+  BlobFile compress(const oci::DiffId& layer);
   std::filesystem::path new_file();
 
   SharedStore& store_;

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/image/push_blobs.h"
@@ -48,9 +50,9 @@ class Push {
     plan();
     push_layers();
     push_config();
-    const oci::Digest digest =
-        client_.push_manifest(target_, image_.manifest, manifest_.media_type);
-    return {.digest = digest, .size = image_.manifest.size()};
+    const std::string bytes = final_manifest();
+    const oci::Digest digest = client_.push_manifest(target_, bytes, manifest_.media_type);
+    return {.digest = digest, .size = bytes.size()};
   }
 
  private:
@@ -146,6 +148,10 @@ class Push {
       told = now;
       tell(task, PushEvent::Kind::kPushing, {}, sent);
     };
+    if (file.digest != task.blob.digest) {
+      const std::lock_guard lock(mutex_);
+      replaced_.emplace(task.blob.digest.str(), std::pair(file.digest, file.size));
+    }
     tell(task, PushEvent::Kind::kPushing);
     const PushedBlob result = client_.push_blob(target_,
                                                 {.digest = file.digest,
@@ -154,6 +160,21 @@ class Push {
                                                  .chunk_bytes = options_.chunk_bytes},
                                                 file.fd.get(), on_progress);
     tell_end(task, result, from);
+  }
+
+  // As it came, unless a layer had to be compressed anew.
+  std::string final_manifest() const {
+    if (replaced_.empty()) return image_.manifest;
+    auto json = nlohmann::ordered_json::parse(image_.manifest);
+    const bool is_docker = manifest_.media_type == oci::kDockerManifest;
+    for (auto& layer : json.at("layers")) {
+      const auto found = replaced_.find(layer.at("digest").get<std::string>());
+      if (found == replaced_.end()) continue;
+      layer["mediaType"] = is_docker ? oci::kDockerLayerGzip : oci::kOciLayerGzip;
+      layer["digest"] = found->second.first.str();
+      layer["size"] = found->second.second;
+    }
+    return json.dump();
   }
 
   void tell_end(const Task& task, PushedBlob result, const std::string& from) {
@@ -193,6 +214,7 @@ class Push {
   PushBlobs blobs_;
   oci::Manifest manifest_;
   std::vector<Task> tasks_;
+  std::map<std::string, std::pair<oci::Digest, std::uint64_t>> replaced_;  // digest and size
   std::atomic<std::size_t> next_ = 0;
   std::mutex mutex_, events_;
   std::exception_ptr failure_;

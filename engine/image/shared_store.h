@@ -19,6 +19,9 @@ class SharedStore {
     return std::forward<Action>(action)(store_);
   }
 
+  // For what only asks it for paths, which never change.
+  const storage::Store& unlocked() const { return store_; }
+
  private:
   std::mutex mutex_;
   storage::Store& store_;
