@@ -201,6 +201,9 @@ class Forward(http.server.BaseHTTPRequestHandler):
 
     def forward(self):
         self.server.seen.append((self.command, self.path, dict(self.headers)))
+        if self.server.fault and self.server.fault(self):
+            self.close_connection = True
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         upstream = http.client.HTTPConnection(self.server.upstream)
         upstream.request(self.command, self.path, body, dict(self.headers))
@@ -222,9 +225,9 @@ class Forward(http.server.BaseHTTPRequestHandler):
 class Front(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
-    def __init__(self, upstream, context=None):
+    def __init__(self, upstream, context=None, fault=None):
         super().__init__(("127.0.0.1", 0), Forward)
-        self.upstream, self.seen = upstream, []
+        self.upstream, self.seen, self.fault = upstream, [], fault
         if context:
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.host = f"127.0.0.1:{self.server_address[1]}"
@@ -304,3 +307,73 @@ def test_own_authority_and_client_certificate(sampan, registry, home, tmp_path):
     (folder / "client.key").chmod(0o600)
     sampan.run("pull", "-q", f"{front.host}/busybox")
     front.shutdown()
+
+
+# --- uploads that go wrong ---
+
+def push_through(sampan, busybox, front):
+    sampan.run("pull", "-q", busybox)
+    name = f"{front.host}/lies"
+    sampan.run("tag", busybox, name)
+    done = sampan.run("push", name, code=None)
+    front.shutdown()
+    return done
+
+
+def is_large_put(request):
+    return request.command == "PUT" and int(request.headers.get("Content-Length", 0)) > 100_000
+
+
+def once(fault):
+    left = [True]
+
+    def act(request):
+        return left and is_large_put(request) and left.pop() and fault(request)
+    return act
+
+
+def test_an_upload_that_breaks_goes_on(sampan, busybox, second, home):
+    def cut(request):
+        request.rfile.read(65536)
+        return True
+    front = Front(second.host, fault=once(cut))
+    assert pushed_digest(push_through(sampan, busybox, front).stdout) == digest_of(busybox) == digest_of(f"{second.host}/lies")
+    assert len([path for command, path, headers in front.seen if command == "PUT" and "/uploads/" in path]) >= 3
+
+
+def test_what_is_too_large_goes_in_chunks(sampan, busybox, second, home):
+    def refuse(request):
+        request.rfile.read(int(request.headers["Content-Length"]))
+        request.send_error(413)
+        return True
+    front = Front(second.host, fault=once(refuse))
+    assert pushed_digest(push_through(sampan, busybox, front).stdout) == digest_of(f"{second.host}/lies")
+    ranges = [headers["Content-Range"] for command, _, headers in front.seen if command == "PATCH"]
+    assert ranges and re.fullmatch(r"0-\d+", ranges[0])
+
+
+def test_no_upload_to_where_a_registry_must_not_send_us(sampan, busybox, second, home):
+    def mislead(request):
+        if request.command != "POST":
+            return False
+        request.send_response(202)
+        request.send_header("Location", "http://169.254.169.254/latest?a=b")
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+        return True
+    done = push_through(sampan, busybox, Front(second.host, fault=mislead))
+    assert done.returncode == 1 and "refused: a link-local or reserved address" in done.stderr
+
+
+def test_a_digest_that_the_registry_invents(sampan, busybox, second, home):
+    def invent(request):
+        if request.command != "PUT" or "/manifests/" not in request.path:
+            return False
+        request.rfile.read(int(request.headers["Content-Length"]))
+        request.send_response(201)
+        request.send_header("Docker-Content-Digest", "sha256:" + "0" * 64)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+        return True
+    done = push_through(sampan, busybox, Front(second.host, fault=invent))
+    assert done.returncode == 1 and "the registry stored sha256:000" in done.stderr
