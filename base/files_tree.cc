@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/cleanup.h"
-#include "base/error.h"
 #include "base/disk_usage.h"
+#include "base/error.h"
 #include "base/files.h"
 
 namespace base {

@@ -29,8 +29,8 @@ struct Header {
 };
 static_assert(sizeof(Header) == 24);
 
-// FNV-1a over words of eight bytes, folded so that high bits reach low ones: against torn files, not
-// against forgers.
+// FNV-1a over words of eight bytes, folded so that high bits reach low ones: against torn files,
+// not against forgers.
 std::uint64_t hash_of(std::string_view bytes) {
   constexpr std::uint64_t kPrime = 0x100000001b3;
   std::uint64_t hash = 0xcbf29ce484222325 ^ bytes.size();

@@ -32,8 +32,8 @@ std::optional<base::UniqueFd> try_own_layers(const fs::path& root);
 enum class OwnLayers { kNo, kYes };
 std::vector<LayerKey> forget_image(Database& database, std::string_view id, OwnLayers own);
 
-// Within a transaction: the image was used until now. Rows of containers say who uses an image; this
-// remembers it when they go, so a start pays nothing for it.
+// Within a transaction: the image was used until now. Rows of containers say who uses an image;
+// this remembers it when they go, so a start pays nothing for it.
 void touch_image(Database& database, std::string_view id);
 
 // Deletes a layer's row and what is remembered of its blobs; their files go to the trash.

@@ -30,8 +30,10 @@ TEST(TokenRequest, RepeatsScopesAndKeepsTheRealmsQuery) {
             "https://auth.lan/token?tenant=x&service=registry.lan&scope=repository%3Aa%3Apull&"
             "scope=repository%3Ab%3Apull%2Cpush");
   EXPECT_EQ(request.authorization, "");
-  const Request bare = registry::render_token_requests(
-      {.realm = Url::parse("https://auth.lan/token"), .service = {}}, {}, std::nullopt).front();
+  const Request bare =
+      registry::render_token_requests(
+          {.realm = Url::parse("https://auth.lan/token"), .service = {}}, {}, std::nullopt)
+          .front();
   EXPECT_EQ(bare.url.str(), "https://auth.lan/token");
 }
 
