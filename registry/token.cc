@@ -100,7 +100,8 @@ std::vector<Request> render_token_requests(const TokenServer& server,
 }
 
 bool is_unsupported_way(Method method, const Response& response) {
-  if (!response.is_complete()) return false;
+  // Whoever a redirect led to does not speak for the token server.
+  if (!response.is_complete() || response.is_from_elsewhere) return false;
   switch (response.status) {
     case 400:
     case 401:
