@@ -7,9 +7,24 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/registry_helper.h"
+#include "engine/archives.h"
 #include "oci/reference.h"
+#include "oci/transport.h"
 
 namespace cli {
+namespace {
+
+void push_to_transport(const Globals& globals, const std::string& name, const std::string& target) {
+  if (!oci::find_transport(target)) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "\"" + target +
+                          "\": no transport (docker-archive:, oci-archive:, oci: or dir:); for a "
+                          "registry \"tag\" the image with its name there");
+  }
+  engine::save_to(globals.config, name, target, {});
+}
+
+}  // namespace
 
 int run_push(const Globals& globals, const Words& words) {
   bool quiet = false;
@@ -17,15 +32,24 @@ int run_push(const Globals& globals, const Words& words) {
   std::uint64_t chunk_size = 0;
   const Words arguments = parse_arguments(
       {.command = "push",
-       .synopsis = "[OPTIONS] NAME[:TAG]",
-       .summary = "Upload an image to a registry",
+       .synopsis = "[OPTIONS] NAME[:TAG] [TRANSPORT:PATH]",
+       .summary = "Upload an image to a registry, or write it to an archive, layout or directory",
        .min_arguments = 1,
-       .max_arguments = 1},
+       .max_arguments = 2},
       {{"-a,--all-tags", "", "Push all tags of an image to the repository", &all_tags},
        {"-q,--quiet", "", "Suppress verbose output", &quiet},
        {"--chunk-size", "bytes", "Send layers in requests of so many bytes", &chunk_size}},
       words);
   const std::string& name = arguments[0];
+  if (arguments.size() > 1) {
+    if (all_tags || chunk_size > 0) {
+      throw base::Error(base::ErrorKind::kInvalid,
+                        "--all-tags and --chunk-size are for registries only");
+    }
+    push_to_transport(globals, name, arguments[1]);
+    if (quiet) print(arguments[1] + "\n");
+    return 0;
+  }
   const auto reference = oci::Reference::parse(name);
   const bool says_tag = reference.tag() != "latest" || name.ends_with(":latest");
   if (all_tags && says_tag) {

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/image/image_commands.h"
+#include "cli/image/system_calls.h"
+#include "cli/image/unpack_arguments.h"
 #include "engine/image/archive_files.h"
 #include "engine/image/single_layer.h"
 #include "storage/store.h"
@@ -25,11 +27,14 @@ int run_import_command(int argc, char** argv, EventWriter& events) {
       .config = oci::parse_image_config(config), .name = std::nullopt, .action = "import"};
   if (!name.empty()) image.name = oci::Reference::parse(name);
   storage::Store store(root);
+  restrict_system_calls();
   store.sweep(storage::Store::Sweep::kThorough);
   const auto archive =
       engine::ArchiveFile::whole(engine::make_seekable(STDIN_FILENO, store.staging_dir()));
-  const engine::LoadedImage loaded =
-      add_single_layer(store, [&](const auto& sink) { archive.for_each_block(sink); }, image, {});
+  engine::LoadOptions options;
+  options.layers = configured_layer_files();
+  const engine::LoadedImage loaded = add_single_layer(
+      store, [&](const auto& sink) { archive.for_each_block(sink); }, image, options);
   events.send_result({{"image", loaded.image.str()}});
   store.discard_trash();
   store.checkpoint();

@@ -1,8 +1,6 @@
 // sampan-image load: the images of an archive on standard input, or one from elsewhere, into the
 // store.
-#include <algorithm>
 #include <string>
-#include <thread>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -10,6 +8,8 @@
 
 #include "base/error.h"
 #include "cli/image/image_commands.h"
+#include "cli/image/system_calls.h"
+#include "cli/image/unpack_arguments.h"
 #include "engine/image/archive_load.h"
 #include "oci/transport.h"
 #include "storage/store.h"
@@ -55,9 +55,10 @@ int run_load_command(int argc, char** argv, EventWriter& events) {
     options.choice.platform = oci::Platform::parse(platform);
     options.choice.is_explicit = true;
   }
-  options.parallel = std::max(2U, std::thread::hardware_concurrency());
+  options.layers = configured_layer_files();
   options.on_event = [&](const engine::PullEvent& event) { events.send(event); };
   storage::Store store(root);
+  restrict_system_calls();
   store.sweep(storage::Store::Sweep::kThorough);
   events.send_result(load(store, source, options));
   store.discard_trash();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,14 @@ void apply_unpack_config(engine::PullOptions& options) {
       throw base::Error(base::ErrorKind::kInvalid, error.what());
     }
   });
+}
+
+engine::LayerFileOptions configured_layer_files() {
+  engine::PullOptions options;
+  apply_unpack_config(options);
+  return {.parallel = std::max(2U, std::thread::hardware_concurrency()),
+          .limits = options.limits,
+          .keep_blobs = options.keep_blobs};
 }
 
 void define_unpack_arguments(CLI::App& app, engine::PullOptions& options) {

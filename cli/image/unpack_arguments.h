@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "engine/image/layer_file.h"
 #include "engine/image/puller.h"
 
 namespace CLI {
@@ -15,6 +16,9 @@ namespace cli {
 // "limits" and "keep-blobs" of $SAMPAN_CONFIG, or else of /etc/sampan/config.json where it is
 // there. Other keys are sampan's. Throws kInvalid.
 void apply_unpack_config(engine::PullOptions& options);
+
+// The same as it applies to layers that come from files.
+engine::LayerFileOptions configured_layer_files();
 
 // Flags of the same names, into `options`, which must live as long as `app`.
 void define_unpack_arguments(CLI::App& app, engine::PullOptions& options);

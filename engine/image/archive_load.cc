@@ -31,7 +31,7 @@ class Loader {
     progress_.send({.kind = PullEvent::Kind::kResolved, .text = image.top_digest.str()});
     // From the first look at a layer until the image's row counts it.
     const base::UniqueFd hold = store_.hold_layers();
-    unpack_layer_files(store_, find_missing(files, image), options_.parallel, progress_);
+    unpack_layer_files(store_, find_missing(files, image), options_.layers, progress_);
     const storage::ImageRow row = make_image_row(store_,
                                                  {.manifest_digest = image.manifest_digest,
                                                   .manifest_bytes = image.manifest_bytes,

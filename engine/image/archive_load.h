@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/image/archive_images.h"
+#include "engine/image/layer_file.h"
 #include "engine/image/puller.h"
 #include "oci/transport.h"
 #include "storage/store.h"
@@ -16,7 +17,7 @@ namespace engine {
 
 struct LoadOptions {
   ArchiveChoice choice;
-  unsigned parallel = 2;
+  LayerFileOptions layers;
   std::function<void(const PullEvent&)> on_event;
 };
 

@@ -25,12 +25,13 @@ struct Cancelled {};
 
 class FilePool {
  public:
-  FilePool(storage::Store& store, std::vector<LayerFileTask> tasks, Progress& progress)
-      : store_(store), tasks_(std::move(tasks)), progress_(progress) {}
+  FilePool(storage::Store& store, std::vector<LayerFileTask> tasks, const LayerFileOptions& options,
+           Progress& progress)
+      : store_(store), tasks_(std::move(tasks)), options_(options), progress_(progress) {}
 
-  void run(unsigned parallel) {
+  void run() {
     std::vector<std::jthread> threads;
-    const std::size_t count = std::min<std::size_t>(std::max(parallel, 1U), tasks_.size());
+    const std::size_t count = std::min<std::size_t>(std::max(options_.parallel, 1U), tasks_.size());
     for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
     threads.clear();  // joins
     if (failure_) std::rethrow_exception(failure_);
@@ -64,10 +65,12 @@ class FilePool {
       base::remove_tree_quietly(tree);
       base::remove_tree_quietly(extras);
     });
-    storage::LayerUnpacker unpacker(staging, task.blob, task.diff_id, {}, {}, beside);
+    storage::LayerUnpacker unpacker(staging, task.blob, task.diff_id, options_.limits, {}, beside);
     // What is compressed can't be made again from the layer for certain: `save` and `push` want it.
     std::optional<storage::PartialBlob> copy;
-    if (task.blob.digest.hex() != task.diff_id.hex()) copy = open_copy(task.blob);
+    if (options_.keep_blobs && task.blob.digest.hex() != task.diff_id.hex()) {
+      copy = open_copy(task.blob);
+    }
     std::uint64_t received = 0;
     task.read([&](std::string_view bytes) {
       if (cancelled_) throw Cancelled();
@@ -127,6 +130,7 @@ class FilePool {
 
   SharedStore store_;
   std::vector<LayerFileTask> tasks_;
+  const LayerFileOptions& options_;
   Progress& progress_;
   std::atomic<std::size_t> next_ = 0;
   std::atomic<bool> cancelled_ = false;
@@ -136,13 +140,13 @@ class FilePool {
 
 }  // namespace
 
-void unpack_layer_files(storage::Store& store, std::vector<LayerFileTask> tasks, unsigned parallel,
-                        Progress& progress) {
+void unpack_layer_files(storage::Store& store, std::vector<LayerFileTask> tasks,
+                        const LayerFileOptions& options, Progress& progress) {
   // The largest decides when all is done: it must not be the last to begin.
   std::stable_sort(tasks.begin(), tasks.end(), [](const LayerFileTask& a, const LayerFileTask& b) {
     return a.blob.size > b.blob.size;
   });
-  FilePool(store, std::move(tasks), progress).run(parallel);
+  FilePool(store, std::move(tasks), options, progress).run();
 }
 
 }  // namespace engine

@@ -34,7 +34,8 @@ LoadedImage add_single_layer(storage::Store& store, const TarBytes& tar,
   const base::UniqueFd hold = store.hold_layers();
   if (!store.has_layer(diff_id.hex())) {
     Progress progress(options.on_event);
-    unpack_layer_files(store, {{.blob = layer, .diff_id = diff_id, .read = tar}}, 1, progress);
+    unpack_layer_files(store, {{.blob = layer, .diff_id = diff_id, .read = tar}}, options.layers,
+                       progress);
   }
   oci::ImageConfig config = image.config;
   config.diff_ids = {diff_id};
