@@ -189,7 +189,8 @@ int run_images(const Globals& globals, const Words& words) {
                    {"UniqueSize", "UNIQUE SIZE"},
                    {"Containers", "CONTAINERS"}});
   engine::Engine engine(globals.config);
-  if (arguments.empty() && filters.empty() && !digests && (format.empty() || format == "table")) {
+  if (arguments.empty() && filters.empty() && !digests && !tree &&
+      (format.empty() || format == "table")) {
     const auto plain = storage::list_image_lines(engine.store());
     const ImageIds ids = no_trunc ? ImageIds::kFull : ImageIds::kShort;
     print(quiet ? render_image_ids(plain, ids) : render_image_table(plain, base::now(), ids));

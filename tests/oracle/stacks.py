@@ -173,6 +173,8 @@ class Generator:
             if node.kind == "lower-link":
                 return Entry(b"..")  # refused
             entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs = node.mode, node.uid, node.gid, node.mtime, dict(node.xattrs)
+            if style == "gnu":  # which has no room for them
+                entry.mtime, entry.xattrs = node.mtime // 1_000_000_000 * 1_000_000_000, {}
         return entry
 
     def make(self, path, style, kind=None):
