@@ -63,6 +63,18 @@ def test_address_route_and_loopback(engine, busybox):
     assert "LOWER_UP" in out
 
 
+def nft(*words):
+    return subprocess.run(["nft", *words], capture_output=True, text=True).stdout
+
+
+def table_with(port):
+    """The firewall's table of the store that has published it; other tests' stores have left their own."""
+    tables = [line.split()[2] for line in nft("list", "tables").splitlines() if "sampan" in line]
+    found = [table for table in tables if f"{port}" in nft("list", "table", "ip", table)]
+    assert len(found) == 1
+    return found[0]
+
+
 @pytest.mark.parametrize("flush, command", [
     (["flush", "ruleset"], "ps"), (["flush", "ruleset"], "exec"), (["flush", "ruleset"], "run"),
     (["delete", "table"], "ps"), (["flush", "chain"], "ps")])
@@ -71,10 +83,8 @@ def test_a_flushed_firewall_is_put_back_by_the_next_command(engine, busybox, flu
     ports = [free_port(), free_port()]
     serve(engine, busybox, "first", "-p", f"{ports[0]}:80")
     serve(engine, busybox, "second", "-p", f"127.0.0.1:{ports[1]}:80")
-    table = [line.split()[2] for line in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout.splitlines()
-             if "sampan" in line]
-    assert len(table) == 1
-    subject = {"delete": ["ip", table[0]], "flush": ["ip", table[0], "published"]}[flush[0]] if flush[1] != "ruleset" else []
+    table = table_with(ports[0])
+    subject = {"delete": ["ip", table], "flush": ["ip", table, "published"]}[flush[0]] if flush[1] != "ruleset" else []
     from_there = f"import urllib.request as u; print(u.urlopen('http://198.51.100.1:{ports[0]}/', timeout=1).read().decode())"
     echo = "import socket\ns=socket.create_server(('198.51.100.2',7000))\nwhile True:\n c,a=s.accept()\n c.sendall(a[0].encode())\n c.close()"
     with other_host() as there:
@@ -91,7 +101,7 @@ def test_a_flushed_firewall_is_put_back_by_the_next_command(engine, busybox, flu
             server.kill()
             server.wait()
     engine.run("rm", "-f", "first", "second")
-    left = subprocess.run(["nft", "list", "table", "ip", table[0]], capture_output=True, text=True).stdout
+    left = nft("list", "table", "ip", table)
     assert "elements" not in left
 
 
