@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <sys/types.h>
+#include <vector>
 
 #include "base/unique_fd.h"
 
@@ -63,6 +64,10 @@ void remove_tree_quietly(const fs::path& path) noexcept;
 // Bytes allocated by `path` and everything below, as `du -s` counts them, hard links once. What
 // can't be read, or vanishes meanwhile, is left out.
 std::uint64_t disk_usage(const fs::path& path);
+
+// What the directory holds, in byte order, "." and ".." left out. The descriptor's own position
+// does not matter and stays.
+std::vector<std::string> sorted_names(int dir_fd);
 
 // `bytes` random bytes from getrandom(2) as lower-case hexadecimal.
 std::string random_hex(std::size_t bytes);

@@ -1,4 +1,5 @@
 // The whole-tree half of files.h.
+#include <algorithm>
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
@@ -205,6 +206,20 @@ std::vector<std::uint64_t> disk_usage_of_each(const std::vector<fs::path>& paths
     sizes.push_back(usage.bytes() - before);
   }
   return sizes;
+}
+
+std::vector<std::string> sorted_names(int dir_fd) {
+  UniqueFd own = open_at(dir_fd, ".", O_RDONLY | O_DIRECTORY);
+  const Directory stream(fdopendir(own.get()));
+  if (!stream) throw_errno("read directory");
+  static_cast<void>(own.release());
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace base

@@ -4,7 +4,6 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <dirent.h>
 #include <fcntl.h>
 #include <map>
 #include <string_view>
@@ -15,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
@@ -44,20 +42,6 @@ struct stat info_of(int fd) {
   struct stat info = {};
   base::check(fstat(fd, &info), "stat");
   return info;
-}
-
-std::vector<std::string> list_names(int dir_fd) {
-  base::UniqueFd copy = base::open_at(dir_fd, ".", O_RDONLY | O_DIRECTORY);
-  const base::CHandle<DIR, closedir> stream(fdopendir(copy.get()));
-  if (!stream) base::throw_errno("read directory");
-  static_cast<void>(copy.release());
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 bool is_copied_xattr(std::string_view name, Owner owner) {
@@ -139,7 +123,7 @@ class Copier {
       throw base::Error(base::ErrorKind::kUnsupported,
                         "more than " + std::to_string(kMaxDepth) + " levels of directories");
     }
-    for (const std::string& name : list_names(from)) {
+    for (const std::string& name : base::sorted_names(from)) {
       base::while_doing(base::printable(name),
                         [&] { copy(from, name, to, name, shown + "/" + name, depth); });
     }

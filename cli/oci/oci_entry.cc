@@ -9,6 +9,10 @@
 #include <linux/mount.h>
 #include <sys/syscall.h>
 
+#ifndef __clang__                                         // whose tools read this, too
+#pragma GCC optimize("no-tree-loop-distribute-patterns")  // a loop stays one: memset(3) is libc's
+#endif
+
 #if defined(__x86_64__)
 asm(R"(
   .pushsection .text
@@ -110,6 +114,7 @@ extern "C" [[gnu::used, gnu::visibility("hidden")]] void protect_at_entry(const 
   if (!enters) return;
   constexpr char kSelf[] = "/proc/self/exe";
   struct statfs info;
+  info.f_flags = 0;
   if (read_only(call(SYS_statfs, of(kSelf), of(&info), 0, 0, 0), info) != 0) return;
   const long view = call(SYS_open_tree, AT_FDCWD, of(kSelf), OPEN_TREE_CLONE | O_CLOEXEC, 0, 0);
   if (view < 0) return;

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/time.h"
 #include "engine/image/image_check.h"
+#include "engine/image/image_row.h"
 #include "engine/image/layer_fetch.h"
 #include "engine/image/layer_stack.h"
 #include "engine/image/progress.h"
@@ -113,15 +113,6 @@ void check_free_space(const storage::Store& store, const std::vector<LayerTask>&
                         base::human_size(available) + " free in " + store.root().string());
 }
 
-base::Nanoseconds created_of(const oci::ImageConfig& config) {
-  if (config.created.empty()) return 0;
-  try {
-    return base::parse_rfc3339(config.created);
-  } catch (const base::Error&) {
-    return 0;  // informational only: docker shows such images, too
-  }
-}
-
 // Whether the store says all of this already, so that nothing is to be written.
 bool is_known(storage::Store& store, const storage::ImageRow& row, const oci::Reference& name,
               const oci::Digest& repo_digest) {
@@ -164,7 +155,12 @@ class Pull {
     // From the first look at a layer until the image's row counts it.
     const base::UniqueFd hold = store_.hold_layers();
     fetch(resolved, config);
-    const storage::ImageRow row = make_row(resolved, config);
+    const storage::ImageRow row = make_image_row(store_,
+                                                 {.manifest_digest = resolved.manifest_digest,
+                                                  .manifest_bytes = resolved.manifest_bytes,
+                                                  .config_bytes = resolved.config_bytes,
+                                                  .config = config},
+                                                 resolved.manifest.config.digest);
     PullResult result = {.image = row.id,
                          .digest = resolved.top_digest,
                          .changed = !is_known(store_, row, reference_, resolved.top_digest),
@@ -196,22 +192,6 @@ class Pull {
                                  .is_cancelled = is_cancelled,
                                  .limits = options_.limits,
                                  .keep_blobs = options_.keep_blobs});
-  }
-
-  storage::ImageRow make_row(const registry::ResolvedImage& resolved,
-                             const oci::ImageConfig& config) {
-    storage::ImageRow row = {.id = oci::ImageId::from_hex(resolved.manifest.config.digest.hex()),
-                             .manifest_digest = resolved.manifest_digest,
-                             .config = resolved.config_bytes,
-                             .manifest = resolved.manifest_bytes,
-                             .layers = config.diff_ids,
-                             .layer_keys = stack_layers(store_, config.diff_ids),
-                             .size = 0,
-                             .created = created_of(config),
-                             .pulled = base::now()};
-    const std::set<storage::LayerKey> once(row.layer_keys.begin(), row.layer_keys.end());
-    for (const storage::LayerKey& key : once) row.size += store_.layer_size(key);
-    return row;
   }
 
   storage::Store& store_;

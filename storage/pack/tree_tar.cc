@@ -1,11 +1,8 @@
 #include "storage/pack/tree_tar.h"
 
-#include <algorithm>
-#include <dirent.h>
 #include <fcntl.h>
 #include <vector>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
@@ -14,19 +11,6 @@ namespace storage {
 namespace {
 
 constexpr int kMaxDepth = 512;
-
-std::vector<std::string> list_names(base::UniqueFd fd) {
-  const base::CHandle<DIR, closedir> stream(fdopendir(fd.get()));
-  if (!stream) base::throw_errno("read directory");
-  static_cast<void>(fd.release());
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 void write_below(FilePacker& packer, int parent_fd, const std::string& base,
                  const std::string& name, int depth) {
@@ -37,8 +21,7 @@ void write_below(FilePacker& packer, int parent_fd, const std::string& base,
     throw base::Error(base::ErrorKind::kUnsupported,
                       "more than " + std::to_string(kMaxDepth) + " levels of directories");
   }
-  for (const std::string& child :
-       list_names(base::open_at(fd.get(), ".", O_RDONLY | O_DIRECTORY))) {
+  for (const std::string& child : base::sorted_names(fd.get())) {
     const std::string path = name + "/" + child;
     const bool is_packed =
         base::while_doing(base::printable(path), [&] { return packer.add(fd.get(), child, path); });

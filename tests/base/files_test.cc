@@ -265,4 +265,15 @@ TEST(RandomHex, IsLongEnoughAndNeverTheSame) {
   EXPECT_EQ(base::random_hex(1000).size(), 2000U);
 }
 
+TEST(Files, NamesOfADirectoryAreSortedByBytes) {
+  const TempDir folder;
+  for (const char* name : {"b", ".hidden", "a", "Z", "\xff"}) {
+    base::write_file(folder.path() / name, "");
+  }
+  const base::UniqueFd fd = base::open_file(folder.path(), O_PATH | O_DIRECTORY);
+  const std::vector<std::string> wanted = {".hidden", "Z", "a", "b", "\xff"};
+  EXPECT_EQ(base::sorted_names(fd.get()), wanted);
+  EXPECT_EQ(base::sorted_names(fd.get()), wanted);  // again from the beginning
+}
+
 }  // namespace
