@@ -269,13 +269,13 @@ std::vector<BusProperty> parse_unit_annotations(
   for (const auto& [key, value] : annotations) {
     if (!key.starts_with(kPrefix)) continue;
     const std::string name = key.substr(kPrefix.size());
-    base::while_doing("annotations." + key, [&] {
+    base::while_doing("annotations." + key, [&, &text = value] {
       const bool named =
           name.size() > 2 && std::all_of(name.begin(), name.end(), [](unsigned char letter) {
             return std::isalpha(letter) != 0;
           });
       if (!named) throw Error(ErrorKind::kInvalid, "no name of a property");
-      BusProperty property = ValueParser(value).parse();
+      BusProperty property = ValueParser(text).parse();
       property.name = name;
       if (name.size() > 3 && name.ends_with("Sec") && !name.ends_with("USec")) {
         convert_seconds(property);

@@ -79,11 +79,10 @@ std::vector<BlobRow> Store::list_blobs() {
 }
 
 std::vector<BlobRow> Store::blobs_of_layer(const oci::DiffId& id) {
-  const std::string hex = id.hex();
   Statement query = database_->prepare(
       "SELECT digest,diff_id,size,kept,used,origin,recipe FROM blobs WHERE diff_id=? "
       "ORDER BY kept DESC,used DESC,digest");
-  query.bind(hex);
+  query.bind(id.hex());
   return read_all(std::move(query));
 }
 
