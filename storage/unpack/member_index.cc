@@ -70,12 +70,12 @@ bool is_ok(archive* reader, int status) {
 
 ArchiveMember convert(archive* reader, archive_entry* entry) {
   ArchiveMember member;
-  if (archive_entry_hardlink(entry) != nullptr) {
-    member.type = ArchiveMember::Type::kOther;
-  } else if (archive_entry_filetype(entry) == AE_IFLNK) {
+  const bool is_hard_link = archive_entry_hardlink(entry) != nullptr;
+  const auto type = archive_entry_filetype(entry);
+  if (!is_hard_link && type == AE_IFLNK) {
     member.type = ArchiveMember::Type::kSymlink;
     if (const char* const target = archive_entry_symlink(entry)) member.link_target = target;
-  } else if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_sparse_count(entry) > 0) {
+  } else if (is_hard_link || type != AE_IFREG || archive_entry_sparse_count(entry) > 0) {
     member.type = ArchiveMember::Type::kOther;
   }
   const la_int64_t size = archive_entry_size(entry);
