@@ -173,7 +173,7 @@ void apply_cgroup_writes(const std::vector<CgroupWrite>& writes) {
   }
 }
 
-Cgroups apply_cgroups(const CgroupPlan& plan) {
+Cgroups apply_cgroups(const CgroupPlan& plan, TaskFiles task_files) {
   std::vector<std::string> made;
   base::Cleanup discard([&] {
     for (const std::string& path : made) rmdir(path.c_str());
@@ -188,7 +188,9 @@ Cgroups apply_cgroups(const CgroupPlan& plan) {
     groups.paths.push_back(directory);
   }
   apply_cgroup_writes(plan.writes);
-  for (const std::string& file : plan.task_files) groups.task_fds.push_back(open_tasks(file));
+  if (task_files == TaskFiles::kOpened) {
+    for (const std::string& file : plan.task_files) groups.task_fds.push_back(open_tasks(file));
+  }
   if (!plan.clone_into.empty()) groups.clone_into = open_directory(plan.clone_into);
   if (plan.device_program) {
     attach_device_program(groups.clone_into.get(), compile_device_program(*plan.device_program));

@@ -96,7 +96,9 @@ struct Cgroups : CgroupJoin {
 
 // Makes the groups and sets the limits; nobody is in them yet. On failure nothing of it is left.
 // A directory that exists is used if no process is in it, else kConflict.
-Cgroups apply_cgroups(const CgroupPlan& plan);
+// kByPath: whoever joins opens the task files itself.
+enum class TaskFiles { kOpened, kByPath };
+Cgroups apply_cgroups(const CgroupPlan& plan, TaskFiles task_files = TaskFiles::kOpened);
 
 // The same way in for a further process. On v2 a container may have made groups of its own below,
 // which empties the top one for good: then the group of `init` is joined.

@@ -201,7 +201,8 @@ class Creation {
 
   void make_cgroups() {
     const base::TraceStep step("runtime", "make cgroups");
-    cgroups_ = apply_cgroups(design_.cgroups);
+    cgroups_ = apply_cgroups(design_.cgroups,
+                             design_.plan.awaits_cgroups ? TaskFiles::kByPath : TaskFiles::kOpened);
     has_cgroups_ = true;
   }
 

@@ -99,9 +99,8 @@ void order_joins(std::vector<oci::Namespace>& joined, const HostFacts& host) {
 
 // New namespaces belong to the user namespace that their maker is in. One that is joined is
 // entered first, so the process that has joined it gives birth to the one with the new ones.
-void plan_namespaces(const oci::RuntimeSpec& spec, const HostFacts& host, std::uint64_t made_early,
+void plan_namespaces(const oci::RuntimeSpec& spec, const HostFacts& host, NewNamespaces namespaces,
                      Plan& plan) {
-  NewNamespaces namespaces = sort_namespaces(spec);
   const bool joins_user =
       has_namespace(spec, NamespaceType::kUser) && !has_new_namespace(spec, NamespaceType::kUser);
   order_joins(namespaces.joined, host);
@@ -115,7 +114,7 @@ void plan_namespaces(const oci::RuntimeSpec& spec, const HostFacts& host, std::u
     step.flags = clone_flag(each.type);
   }
   if (!joins_user) {
-    plan.clone_flags |= namespaces.flags & ~made_early;
+    plan.clone_flags = namespaces.flags;
     return;
   }
   plan.is_born_later = true;
@@ -125,20 +124,21 @@ void plan_namespaces(const oci::RuntimeSpec& spec, const HostFacts& host, std::u
 
 // Half of what the kernel does for a container is its network namespace, and cgroups take half as
 // long: where nothing of the one hangs on the other they are made at the same time. A child of
-// version 2 is born in its group; a user namespace has to be there before the others.
-std::uint64_t plan_early_namespaces(const oci::RuntimeSpec& spec, const CgroupPlan& cgroups,
-                                    Plan& plan) {
+// version 2 is born in its group; a user namespace has to be there before the others. What is
+// planned here is taken out of `namespaces`.
+void plan_early_namespaces(const oci::RuntimeSpec& spec, const CgroupPlan& cgroups,
+                           NewNamespaces& namespaces, Plan& plan) {
   constexpr std::uint64_t kEarly = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
   if (cgroups.task_files.empty() || !cgroups.clone_into.empty() || cgroups.adopts ||
       has_namespace(spec, NamespaceType::kUser)) {
-    return 0;
+    return;
   }
-  const std::uint64_t early = sort_namespaces(spec).flags & kEarly;
-  if (early == 0) return 0;
+  const std::uint64_t early = namespaces.flags & kEarly;
+  if (early == 0) return;
   add(plan, StepKind::kUnshare).flags = early;
   add_sync(plan, SyncPoint::kCgroups);
   plan.awaits_cgroups = true;
-  return early;
+  namespaces.flags &= ~early;
 }
 
 void plan_user_namespace(const oci::RuntimeSpec& spec, const HostFacts& host, Plan& plan) {
@@ -301,11 +301,12 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
       .preserve_fds = options.preserve_fds,
       .die_with_parent = options.die_with_parent,
       .keyring = options.new_keyring ? "_ses." + options.id : std::string()};
-  const std::uint64_t early = plan_early_namespaces(spec, cgroups, plan);
+  NewNamespaces namespaces = sort_namespaces(spec);
+  plan_early_namespaces(spec, cgroups, namespaces, plan);
   plan_cgroup_joins(cgroups.task_files, plan);
   plan_labels(*spec.process, host, plan);
   plan.stays_dumpable = !is_privileged(host);
-  plan_namespaces(spec, host, early, plan);
+  plan_namespaces(spec, host, std::move(namespaces), plan);
   plan_user_namespace(spec, host, plan);
   check_groups(spec, host);
   plan_time_namespace(spec, plan);

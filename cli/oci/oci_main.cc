@@ -1,12 +1,11 @@
 // sampan-oci: the runtime as a command that other engines can call in runc's place.
-
 #include "cli/oci/oci_command.h"
 
 namespace {
 
 // The earliest that a program's own code can run: the start that protect_self() replaces pays for
-// no library's globals (locales of the C++ library, CLI11's validators) and for none of their
-// pages.
+// no library's globals (locales of the C++ library) and for none of their pages. oci_entry.cc,
+// where the architecture has it, has done the work before that.
 constexpr int kFirst = 101;
 
 [[gnu::constructor(kFirst)]] void protect_before_all(int argc, char** argv) {

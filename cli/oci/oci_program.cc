@@ -109,25 +109,18 @@ int dispatch(GlobalFlags& flags, const Words& words) {
   const auto at = static_cast<std::ptrdiff_t>(find_command(words));
   Options app("", "Runs containers from OCI bundles");
   add_globals(app, flags);
-  if (!app.parse(Words(words.begin(), words.begin() + at))) {
-    print(app.help() + command_list());
-    return 0;
-  }
-  if (flags.version) {
+  const bool wants_help = !app.parse(Words(words.begin(), words.begin() + at));
+  if (!wants_help && flags.version) {
     print(version_text());
     return 0;
   }
-  check_globals(flags);
-  if (at == std::ssize(words)) {
+  if (!wants_help) check_globals(flags);
+  if (wants_help || at == std::ssize(words) || words[static_cast<std::size_t>(at)] == "help") {
     print(app.help() + command_list());
     return 0;
   }
-  const std::string& name = words[static_cast<std::size_t>(at)];
-  if (name == "help") {
-    print(app.help() + command_list());
-    return 0;
-  }
-  return run_command(flags, name, Words(words.begin() + at + 1, words.end()));
+  return run_command(flags, words[static_cast<std::size_t>(at)],
+                     Words(words.begin() + at + 1, words.end()));
 }
 
 }  // namespace
