@@ -4,6 +4,8 @@ import base64
 import json
 import subprocess
 
+import pytest
+
 import image as images
 from conftest import SOURCE
 
@@ -36,6 +38,13 @@ class LyingRegistry:
     def stop(self):
         self.process.stdin.close()
         self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def liar():
+    server = LyingRegistry()
+    yield server
+    server.stop()
 
 
 def pull(sampan, liar, code=1, **more):

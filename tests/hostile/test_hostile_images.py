@@ -7,20 +7,8 @@ import tarfile
 import pytest
 
 import image as images
+from canaries import canary, check  # noqa: F401
 from image import Image, LayerTar, busybox_layer
-
-
-@pytest.fixture
-def canary(tmp_path):
-    folder = tmp_path / "host"
-    folder.mkdir(mode=0o755)
-    (folder / "canary").write_text("alive")
-    return folder
-
-
-def check(canary):
-    assert sorted(os.listdir(canary)) == ["canary"]
-    assert (canary / "canary").read_text() == "alive"
 
 
 def push(registry, layer, config=None, name="hostile", extra=()):

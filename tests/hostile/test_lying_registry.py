@@ -7,14 +7,7 @@ import os
 import pytest
 
 import image as images
-from lying import LyingRegistry, pull
-
-
-@pytest.fixture(scope="module")
-def liar():
-    server = LyingRegistry()
-    yield server
-    server.stop()
+from lying import liar, pull  # noqa: F401
 
 
 @pytest.fixture

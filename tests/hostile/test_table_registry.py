@@ -9,14 +9,7 @@ import time
 import pytest
 
 import image as images
-from lying import LyingRegistry, pull
-
-
-@pytest.fixture(scope="module")
-def liar():
-    server = LyingRegistry()
-    yield server
-    server.stop()
+from lying import liar, pull  # noqa: F401
 
 
 @pytest.fixture
