@@ -1,22 +1,19 @@
 #include "engine/image/layer_fetch.h"
 
 #include <algorithm>
-#include <chrono>
 #include <fcntl.h>
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "engine/image/layer_lock.h"
 #include "storage/partial_blob.h"
 #include "storage/unpack/layer_unpacker.h"
 
 namespace engine {
 namespace {
-
-constexpr std::chrono::microseconds kShortestLockPoll{500}, kLongestLockPoll{25'000};
 
 // Between what brings the blob and the unpacker; what comes from the network is kept on its way.
 class UnpackSink : public registry::RemoteBlobSink {
@@ -112,26 +109,6 @@ class UnpackSink : public registry::RemoteBlobSink {
   std::uint64_t received_ = 0;
 };
 
-// Another process that fetches this layer now is waited for: its download is ours, too. nullopt
-// where it has finished it.
-std::optional<base::UniqueFd> lock_unless_present(const FetchContext& context,
-                                                  const storage::LayerKey& key) {
-  for (auto pause = kShortestLockPoll;; pause = std::min(2 * pause, kLongestLockPoll)) {
-    bool present = false;
-    auto lock = context.store.with([&](storage::Store& store) {
-      auto taken = store.try_lock_layer(key);
-      if (taken) present = store.has_layer(key);
-      return taken;
-    });
-    if (present) return std::nullopt;
-    if (lock) return lock;
-    if (context.is_cancelled()) {
-      throw base::Error(base::ErrorKind::kUnavailable, "cancelled");
-    }
-    std::this_thread::sleep_for(pause);
-  }
-}
-
 // From a blob that is kept: no traffic. False where there is none, or none that is what its name
 // says; then it is gone.
 bool unpack_kept(const FetchContext& context, const LayerTask& task, LayerProgress& progress) {
@@ -218,7 +195,7 @@ void download(const FetchContext& context, const LayerTask& task, LayerProgress&
 void fetch_layer(const FetchContext& context, const LayerTask& task) {
   LayerProgress progress(context.progress, task.blob);
   base::while_doing("layer " + task.blob.digest.hex().substr(0, 12), [&] {
-    const auto lock = lock_unless_present(context, task.diff_id.hex());
+    const auto lock = lock_unless_present(context.store, task.diff_id.hex(), context.is_cancelled);
     if (!lock) return progress.send(PullEvent::Kind::kLayerExists);
     if (!unpack_kept(context, task, progress)) download(context, task, progress);
     progress.send(PullEvent::Kind::kLayerDone);

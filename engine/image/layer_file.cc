@@ -1,62 +1,37 @@
 #include "engine/image/layer_file.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <exception>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "engine/image/layer_lock.h"
+#include "engine/image/task_pool.h"
 #include "storage/partial_blob.h"
 #include "storage/unpack/layer_unpacker.h"
 
 namespace engine {
 namespace {
 
-constexpr auto kLockPoll = std::chrono::milliseconds(25);
-
-// Thrown into a read that is to end because another layer failed.
-struct Cancelled {};
-
-class FilePool {
+class LayerFiles {
  public:
-  FilePool(storage::Store& store, std::vector<LayerFileTask> tasks, const LayerFileOptions& options,
-           Progress& progress)
-      : store_(store), tasks_(std::move(tasks)), options_(options), progress_(progress) {}
+  LayerFiles(storage::Store& store, const LayerFileOptions& options, Progress& progress)
+      : store_(store), options_(options), progress_(progress) {}
 
-  void run() {
-    std::vector<std::jthread> threads;
-    const std::size_t count = std::min<std::size_t>(std::max(options_.parallel, 1U), tasks_.size());
-    for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
-    threads.clear();  // joins
-    if (failure_) std::rethrow_exception(failure_);
+  void run(const std::vector<LayerFileTask>& tasks) {
+    pool_.run(options_.parallel, tasks.size(), [&](std::size_t index) {
+      const LayerFileTask& task = tasks[index];
+      base::while_doing("layer " + task.blob.digest.hex().substr(0, 12), [&] { unpack(task); });
+    });
   }
 
  private:
-  void work() {
-    for (;;) {
-      const std::size_t index = next_++;
-      if (index >= tasks_.size() || cancelled_) return;
-      try {
-        const LayerFileTask& task = tasks_[index];
-        base::while_doing("layer " + task.blob.digest.hex().substr(0, 12), [&] { unpack(task); });
-      } catch (const Cancelled&) {
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        if (!failure_) failure_ = std::current_exception();
-        cancelled_ = true;
-      }
-    }
-  }
-
   void unpack(const LayerFileTask& task) {
     LayerProgress progress(progress_, task.blob);
-    const auto lock = lock_unless_present(task.diff_id.hex());
+    const auto lock =
+        lock_unless_present(store_, task.diff_id.hex(), [this] { return pool_.is_cancelled(); });
     if (!lock) return progress.send(PullEvent::Kind::kLayerExists);
     const auto [staging, beside] = store_.with([](storage::Store& store) {
       return std::pair(store.make_staging("layer"), store.make_staging("beside"));
@@ -73,7 +48,7 @@ class FilePool {
     }
     std::uint64_t received = 0;
     task.read([&](std::string_view bytes) {
-      if (cancelled_) throw Cancelled();
+      if (pool_.is_cancelled()) throw base::Error(base::ErrorKind::kUnavailable, "cancelled");
       unpacker.write(bytes);
       if (copy) copy->append(bytes);
       progress.received(received += bytes.size());
@@ -112,30 +87,10 @@ class FilePool {
                     copy->path());
   }
 
-  // Another process that unpacks this layer now is waited for. nullopt where it has finished.
-  std::optional<base::UniqueFd> lock_unless_present(const storage::LayerKey& key) {
-    for (;;) {
-      bool present = false;
-      auto lock = store_.with([&](storage::Store& store) {
-        auto taken = store.try_lock_layer(key);
-        if (taken) present = store.has_layer(key);
-        return taken;
-      });
-      if (present) return std::nullopt;
-      if (lock) return lock;
-      if (cancelled_) throw Cancelled();
-      std::this_thread::sleep_for(kLockPoll);
-    }
-  }
-
   SharedStore store_;
-  std::vector<LayerFileTask> tasks_;
   const LayerFileOptions& options_;
   Progress& progress_;
-  std::atomic<std::size_t> next_ = 0;
-  std::atomic<bool> cancelled_ = false;
-  std::mutex mutex_;
-  std::exception_ptr failure_;
+  TaskPool pool_;
 };
 
 }  // namespace
@@ -146,7 +101,7 @@ void unpack_layer_files(storage::Store& store, std::vector<LayerFileTask> tasks,
   std::stable_sort(tasks.begin(), tasks.end(), [](const LayerFileTask& a, const LayerFileTask& b) {
     return a.blob.size > b.blob.size;
   });
-  FilePool(store, std::move(tasks), options, progress).run();
+  LayerFiles(store, options, progress).run(tasks);
 }
 
 }  // namespace engine

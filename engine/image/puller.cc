@@ -1,15 +1,11 @@
 #include "engine/image/puller.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <set>
 #include <sys/statvfs.h>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,57 +16,10 @@
 #include "engine/image/layer_stack.h"
 #include "engine/image/progress.h"
 #include "engine/image/shared_store.h"
+#include "engine/image/task_pool.h"
 
 namespace engine {
 namespace {
-
-// Runs tasks on a few threads. The first failure ends the others and is rethrown.
-class FetchPool {
- public:
-  FetchPool(registry::RemoteClient& client, std::vector<LayerTask> tasks)
-      : client_(client), tasks_(std::move(tasks)) {}
-
-  bool is_cancelled() const { return cancelled_; }
-
-  void run(unsigned parallel, const FetchContext& context) {
-    const std::size_t count = std::min<std::size_t>(std::max(parallel, 1U), tasks_.size());
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < count; ++i) {
-      threads.emplace_back([&] { work(context); });
-    }
-    threads.clear();  // joins
-    if (failure_) std::rethrow_exception(failure_);
-  }
-
- private:
-  void work(const FetchContext& context) {
-    for (;;) {
-      const std::size_t index = next_++;
-      if (index >= tasks_.size() || cancelled_) return;
-      try {
-        fetch_layer(context, tasks_[index]);
-      } catch (...) {
-        fail(std::current_exception());
-      }
-    }
-  }
-
-  void fail(std::exception_ptr failure) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!failure_) failure_ = std::move(failure);
-    }
-    cancelled_ = true;
-    client_.cancel();
-  }
-
-  registry::RemoteClient& client_;
-  std::vector<LayerTask> tasks_;
-  std::atomic<std::size_t> next_ = 0;
-  std::atomic<bool> cancelled_ = false;
-  std::mutex mutex_;
-  std::exception_ptr failure_;
-};
 
 // Each layer once, in the manifest's order, those that are here already reported and left out.
 std::vector<LayerTask> find_missing(storage::Store& store, const oci::Manifest& manifest,
@@ -183,15 +132,17 @@ class Pull {
       return a.blob.size > b.blob.size;
     });
     SharedStore shared(store_);
-    FetchPool pool(client_, std::move(tasks));
+    TaskPool pool([this] { client_.cancel(); });
     const std::function<bool()> is_cancelled = [&] { return pool.is_cancelled(); };
-    pool.run(options_.parallel, {.client = client_,
-                                 .repository = reference_,
-                                 .store = shared,
-                                 .progress = progress_,
-                                 .is_cancelled = is_cancelled,
-                                 .limits = options_.limits,
-                                 .keep_blobs = options_.keep_blobs});
+    const FetchContext context{.client = client_,
+                               .repository = reference_,
+                               .store = shared,
+                               .progress = progress_,
+                               .is_cancelled = is_cancelled,
+                               .limits = options_.limits,
+                               .keep_blobs = options_.keep_blobs};
+    pool.run(options_.parallel, tasks.size(),
+             [&](std::size_t index) { fetch_layer(context, tasks[index]); });
   }
 
   storage::Store& store_;

@@ -1,14 +1,11 @@
 #include "engine/image/pusher.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <exception>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <sys/mman.h>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/image/push_blobs.h"
+#include "engine/image/task_pool.h"
 #include "oci/manifest.h"
 
 namespace engine {
@@ -95,34 +93,9 @@ class Push {
   }
 
   void push_layers() {
-    const std::size_t count = std::min<std::size_t>(std::max(options_.parallel, 1U), tasks_.size());
-    {
-      std::vector<std::jthread> threads;
-      for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
-    }
-    if (failure_) std::rethrow_exception(failure_);
-  }
-
-  void work() {
-    for (;;) {
-      const std::size_t index = next_++;
-      if (index >= tasks_.size()) return;
-      try {
-        push_layer(tasks_[index]);
-      } catch (...) {
-        fail(std::current_exception());
-      }
-    }
-  }
-
-  // The first failure ends the others.
-  void fail(std::exception_ptr failure) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!failure_) failure_ = std::move(failure);
-    }
-    next_ = tasks_.size();
-    client_.cancel();
+    TaskPool pool([this] { client_.cancel(); });
+    pool.run(options_.parallel, tasks_.size(),
+             [this](std::size_t index) { push_layer(tasks_[index]); });
   }
 
   void push_layer(const Task& task) {
@@ -215,9 +188,8 @@ class Push {
   oci::Manifest manifest_;
   std::vector<Task> tasks_;
   std::map<std::string, std::pair<oci::Digest, std::uint64_t>> replaced_;  // digest and size
-  std::atomic<std::size_t> next_ = 0;
-  std::mutex mutex_, events_;
-  std::exception_ptr failure_;
+  std::mutex mutex_;                                                       // of replaced_
+  std::mutex events_;
 };
 
 }  // namespace
