@@ -142,6 +142,14 @@ bool was_last_of_hidden(Database& database, const oci::ImageId& image) {
 
 std::optional<std::uint32_t> Store::add_container(const ContainerRow& row,
                                                   const std::optional<LeaseRequest>& lease) {
+  std::vector<LeaseRequest> leases;
+  if (lease) leases.push_back(*lease);
+  const std::vector<std::uint32_t> addresses = add_container_on(row, leases);
+  return addresses.empty() ? std::nullopt : std::optional(addresses.front());
+}
+
+std::vector<std::uint32_t> Store::add_container_on(const ContainerRow& row,
+                                                   const std::vector<LeaseRequest>& leases) {
   Transaction transaction(*database_);
   check_name_is_free(*database_, row.name, {});
   check_image(*database_, row.image, row.image_name);
@@ -154,11 +162,14 @@ std::optional<std::uint32_t> Store::add_container(const ContainerRow& row,
   database_->prepare("INSERT INTO options VALUES(?,?,?)")
       .bind_all(row.id, row.labels, row.options)
       .run();
-  std::optional<std::uint32_t> address;
-  if (lease) address = take_address(*database_, row.id, *lease);
+  std::vector<std::uint32_t> addresses;
+  addresses.reserve(leases.size());
+  for (const LeaseRequest& lease : leases) {
+    addresses.push_back(take_address(*database_, row.id, lease));
+  }
   log_container(*database_, "create", row);
   transaction.commit();
-  return address;
+  return addresses;
 }
 
 std::optional<ContainerRow> Store::find_container(std::string_view name_or_id) {
@@ -212,6 +223,7 @@ void Store::remove_container(std::string_view id) {
     Transaction transaction(*database_);
     const auto row = find_one(*database_, kSelectById, id);
     database_->prepare("DELETE FROM leases WHERE container=?").bind(id).run();
+    database_->prepare("DELETE FROM hosts WHERE container=?").bind(id).run();
     if (!row) {
       transaction.commit();
       return;

@@ -1,5 +1,7 @@
 #include "storage/leases.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "storage/database.h"
 
@@ -51,14 +53,28 @@ std::uint32_t last_given(Database& database, std::string_view network) {
   return query.step() ? static_cast<std::uint32_t>(query.integer(0)) : 0;
 }
 
+// find_free() past what is reserved.
+std::optional<std::uint32_t> find_unreserved(Database& database, const LeaseRequest& request,
+                                             std::uint32_t from, std::uint32_t to) {
+  for (;;) {
+    const auto address = find_free(database, request.network, from, to);
+    if (!address || std::find(request.reserved.begin(), request.reserved.end(), *address) ==
+                        request.reserved.end()) {
+      return address;
+    }
+    if (*address == to) return std::nullopt;
+    from = *address + 1;
+  }
+}
+
 // The first after the last that was given: an address that was just released is the last to be
 // used again, so that what others remember of it (ARP, connections) has time to go.
 std::uint32_t choose_address(Database& database, const LeaseRequest& request) {
   const std::uint32_t last = last_given(database, request.network);
   const bool in_range = last >= request.first && last < request.last;
   const std::uint32_t from = in_range ? last + 1 : request.first;
-  auto address = find_free(database, request.network, from, request.last);
-  if (!address && in_range) address = find_free(database, request.network, request.first, last);
+  auto address = find_unreserved(database, request, from, request.last);
+  if (!address && in_range) address = find_unreserved(database, request, request.first, last);
   if (!address) {
     throw base::Error(
         base::ErrorKind::kUnavailable,
@@ -72,11 +88,15 @@ std::uint32_t choose_address(Database& database, const LeaseRequest& request) {
 
 std::uint32_t check_wanted(Database& database, const LeaseRequest& request) {
   const std::uint32_t wanted = *request.wanted;
-  if (wanted < request.first || wanted > request.last) {
+  const bool is_wider = request.highest != 0;
+  if (wanted < (is_wider ? request.lowest : request.first) ||
+      wanted > (is_wider ? request.highest : request.last)) {
     throw base::Error(base::ErrorKind::kInvalid,
                       "no configured subnet contains IP address " + dotted(wanted));
   }
-  if (is_taken(database, request.network, wanted)) {
+  const bool is_reserved =
+      std::find(request.reserved.begin(), request.reserved.end(), wanted) != request.reserved.end();
+  if (is_reserved || is_taken(database, request.network, wanted)) {
     throw base::Error(base::ErrorKind::kConflict, "Address already in use: " + dotted(wanted));
   }
   return wanted;
@@ -88,7 +108,7 @@ std::uint32_t take_address(Database& database, std::string_view container,
                            const LeaseRequest& request) {
   if (const auto old = find_address(database, container, request.network)) {
     const bool fits = *old >= request.first && *old <= request.last;
-    if (fits && (!request.wanted || *request.wanted == *old)) return *old;
+    if (request.wanted ? *request.wanted == *old : fits) return *old;
     database.prepare("DELETE FROM leases WHERE container=? AND network=?")
         .bind_all(container, request.network)
         .run();

@@ -89,6 +89,17 @@ struct NetworkRow {
   std::string driver;
   std::string options;  // JSON, owned by engine: subnet, gateway, bridge, table
   base::Nanoseconds created = 0;
+  std::string id;             // 64 hexadecimal digits
+  std::string labels = "{}";  // JSON object
+};
+
+// One of the names by which a running container is found by others on a network.
+struct HostRow {
+  std::string network;
+  std::string name;  // in lower case
+  std::string container;
+  std::uint32_t address = 0;  // IPv4, host byte order; 0: none
+  std::string address6;       // as text; empty: none
 };
 
 struct VolumeRow {
@@ -113,6 +124,8 @@ struct LeaseRequest {
   std::string network;
   std::uint32_t first = 0, last = 0;
   std::optional<std::uint32_t> wanted;
+  std::uint32_t lowest = 0, highest = 0;  // what may be wanted; 0: what may be given
+  std::vector<std::uint32_t> reserved;    // never given: gateways and the like
 };
 
 // Every function may throw base::Error; a busy database is waited for (up to 60 s), never reported
@@ -212,6 +225,9 @@ class Store {
   // once. kNotFound where the image went meanwhile.
   std::optional<std::uint32_t> add_container(const ContainerRow& row,
                                              const std::optional<LeaseRequest>& lease);
+  // The same with an address for each of these, in their order.
+  std::vector<std::uint32_t> add_container_on(const ContainerRow& row,
+                                              const std::vector<LeaseRequest>& leases);
   // By id, name, or unique id prefix.
   std::optional<ContainerRow> find_container(std::string_view name_or_id);
   std::vector<ContainerRow> list_containers();     // newest first
@@ -229,6 +245,8 @@ class Store {
 
   // Networks, volumes, events.
   std::optional<NetworkRow> find_network(std::string_view name);
+  // By name, id, or unique id prefix; throws kInvalid where a prefix is ambiguous.
+  std::optional<NetworkRow> find_network_by(std::string_view name_or_id);
   // Inserts unless a row of that name exists; returns what is there now.
   NetworkRow add_network(const NetworkRow& row);
   std::vector<NetworkRow> list_networks();
@@ -236,7 +254,14 @@ class Store {
   VolumeRow add_volume(const VolumeRow& row);  // also makes the directory
   std::vector<VolumeRow> list_volumes();
   void remove_volume(std::string_view name);  // with its contents; the caller knows it is unused
+  // kConflict with docker's words where a running container is on it; leases of others go with it.
   void remove_network(std::string_view name);
+  // Names of containers on networks. set_hosts() replaces all that `container` has; kNotFound where
+  // a network went meanwhile: from here on it can't.
+  void set_hosts(std::string_view container, const std::vector<HostRow>& hosts);
+  std::vector<HostRow> find_hosts(std::string_view network, std::string_view name);
+  std::vector<HostRow> find_hosts_at(std::string_view network, std::uint32_t address,
+                                     std::string_view address6);
 
   // The last ten thousand or so. The functions above write, in their own transactions, what they
   // know: container create, start, pause, unpause, die, rename, destroy; image pull, tag, untag,

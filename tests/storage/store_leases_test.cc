@@ -43,6 +43,23 @@ TEST_F(StoreLeases, AreGivenInTurnAndWrapAround) {
   EXPECT_EQ(add(6, request), 12U);
 }
 
+TEST_F(StoreLeases, ReservedAddressesAreSkippedAndWantedOnesMayLieOutsideTheRange) {
+  LeaseRequest request = lease_from(10, 13);
+  request.reserved = {10, 12};
+  request.lowest = 1;
+  request.highest = 20;
+  EXPECT_EQ(add(1, request), 11U);
+  EXPECT_EQ(add(2, request), 13U);
+  error_of(base::ErrorKind::kUnavailable, [&] { add(3, request); });
+  request.wanted = 20;
+  EXPECT_EQ(add(3, request), 20U);
+  EXPECT_EQ(store_.lease_address(id_of(3), request), 20U);  // a second start keeps it
+  request.wanted = 12;
+  error_of(base::ErrorKind::kConflict, [&] { add(4, request); });
+  request.wanted = 21;
+  error_of(base::ErrorKind::kInvalid, [&] { add(4, request); });
+}
+
 TEST_F(StoreLeases, OfNetworksAreIndependent) {
   LeaseRequest other = lease_from(10, 13);
   other.network = "other";

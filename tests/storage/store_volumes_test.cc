@@ -68,6 +68,41 @@ TEST(StoreVolumes, TheirChangesAreEvents) {
   EXPECT_EQ(events[1].action, "destroy");
 }
 
+TEST(StoreNetworks, AreFoundByNameIdAndUniquePrefix) {
+  const TempRoot root;
+  Store store(root.store());
+  const std::string first = "ab" + std::string(62, '0');
+  const std::string second = "ac" + std::string(62, '0');
+  store.add_network(
+      {.name = "one", .driver = "bridge", .options = "{}", .created = 1, .id = first});
+  store.add_network(
+      {.name = "ab", .driver = "bridge", .options = "{}", .created = 1, .id = second});
+  EXPECT_EQ(store.find_network_by("one")->id, first);
+  EXPECT_EQ(store.find_network_by("ab")->id, second);  // a name goes before a prefix
+  EXPECT_EQ(store.find_network_by("ab0")->id, first);
+  EXPECT_FALSE(store.find_network_by("b"));
+  EXPECT_FALSE(store.find_network_by(""));
+  error_of(base::ErrorKind::kInvalid, [&] { store.find_network_by("a"); });
+}
+
+TEST(StoreNetworks, HostsAreFoundByNameAndAddress) {
+  const TempRoot root;
+  Store store(root.store());
+  store.add_network({.name = "net", .driver = "bridge", .options = "{}", .created = 1});
+  store.set_hosts("one", {{"net", "web", "one", 7, "fd00::7"}, {"net", "db", "one", 7, "fd00::7"}});
+  store.set_hosts("two", {{"net", "web", "two", 8, ""}});
+  EXPECT_EQ(store.find_hosts("net", "web").size(), 2U);
+  EXPECT_EQ(store.find_hosts("net", "db").size(), 1U);
+  EXPECT_TRUE(store.find_hosts("other", "db").empty());
+  EXPECT_EQ(store.find_hosts_at("net", 8, "").at(0).name, "web");
+  EXPECT_EQ(store.find_hosts_at("net", 0, "fd00::7").size(), 2U);
+  store.set_hosts("one", {});
+  EXPECT_EQ(store.find_hosts("net", "web").at(0).container, "two");
+  error_of(base::ErrorKind::kNotFound, [&] {
+    store.set_hosts("three", {{"gone", "a", "three", 1, ""}});
+  });
+}
+
 TEST(StoreNetworks, TheFirstRowOfANameStays) {
   const TempRoot root;
   Store store(root.store());
@@ -78,13 +113,15 @@ TEST(StoreNetworks, TheFirstRowOfANameStays) {
   EXPECT_EQ(row.driver, "bridge");
   EXPECT_EQ(row.options, "{\"a\":1}");
   EXPECT_EQ(store.list_networks().size(), 1U);
-  store.lease_address("container", lease_from(1, 5));
+  store.set_hosts("container", {{"bridge", "web", "container", 5, ""}});
   EXPECT_NE(error_of(base::ErrorKind::kConflict, [&] { store.remove_network("bridge"); })
                 .find("active endpoints"),
             std::string::npos);
-  store.release_address("container", "bridge");
+  store.set_hosts("container", {});
+  store.lease_address("container", lease_from(1, 5));  // made, but not running
   store.remove_network("bridge");
   EXPECT_FALSE(store.find_network("bridge"));
+  EXPECT_TRUE(store.list_leases().empty());
   error_of(base::ErrorKind::kNotFound, [&] { store.remove_network("bridge"); });
 }
 
