@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "runtime/child_state.h"
 
@@ -125,12 +126,27 @@ int set_attributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation,
       call(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes));
 }
 
-int set_all_attributes(int fd, const Op& op) noexcept {
-  if (set_attributes(fd, op.recursive_set, op.recursive_clear, op.recursive_propagation,
-                     AT_RECURSIVE) != 0) {
-    return -1;
+// In a user namespace what the host's mount has set stays set, and taking it back is EPERM; which
+// of its flags those are goes to the parent.
+int keep_flags(ChildState& child, int fd) noexcept {
+  const int saved = errno;
+  struct statfs info = {};
+  if (saved == EPERM && call(SYS_fstatfs, fd, &info) == 0) {
+    const uint64_t flags = static_cast<uint64_t>(info.f_flags);
+    memcpy(child.detail, &flags, sizeof flags);
+    child.detail_size = sizeof flags;
+    child.detail_is_head = false;
   }
-  return set_attributes(fd, op.attr_set, op.attr_clear, op.propagation, 0);
+  return fail(saved);
+}
+
+int set_all_attributes(ChildState& child, int fd, const Op& op) noexcept {
+  if (set_attributes(fd, op.recursive_set, op.recursive_clear, op.recursive_propagation,
+                     AT_RECURSIVE) != 0 ||
+      set_attributes(fd, op.attr_set, op.attr_clear, op.propagation, 0) != 0) {
+    return keep_flags(child, fd);
+  }
+  return 0;
 }
 
 // What the file system itself says about the failure; see fsopen(2).
@@ -223,7 +239,7 @@ int bind_root(ChildState& child, const Op& op) noexcept {
   const int mount_fd = op.fd >= 0 ? op.fd : clone_mount(AT_FDCWD, op.source, true);
   if (mount_fd < 0) return -1;
   if (!is_directory(mount_fd)) return fail(ENOTDIR);
-  if (set_all_attributes(mount_fd, op) != 0) return -1;
+  if (set_all_attributes(child, mount_fd, op) != 0) return -1;
   return attach_root(child, op, mount_fd);
 }
 
@@ -272,7 +288,7 @@ int bind_mount(ChildState& child, const Op& op) noexcept {
   }
   if (mount_fd < 0) return -1;
   const int target_fd = open_target(child, op.target, is_directory(mount_fd), op.flags);
-  int result = target_fd < 0 ? -1 : set_all_attributes(mount_fd, op);
+  int result = target_fd < 0 ? -1 : set_all_attributes(child, mount_fd, op);
   if (result == 0) result = attach(mount_fd, target_fd);
   close_fd(mount_fd);
   close_fd(target_fd);
@@ -292,10 +308,10 @@ int set_propagation(const Op& op) noexcept {
       call(SYS_mount_setattr, AT_FDCWD, op.target, flags, &attributes, sizeof attributes));
 }
 
-int change_mount(const ChildState& child, const Op& op) noexcept {
+int change_mount(ChildState& child, const Op& op) noexcept {
   const int fd = open_in(child.root_fd, op.target, O_PATH, resolution(op.flags));
   if (fd < 0) return -1;
-  const int result = set_all_attributes(fd, op);
+  const int result = set_all_attributes(child, fd, op);
   close_fd(fd);
   return result;
 }

@@ -129,6 +129,29 @@ std::string file_system_words(const Report& report) {
   return words.empty() ? words : " (" + words + ")";
 }
 
+bool changes_attributes(const Step& step) {
+  return step.kind == StepKind::kBind || step.kind == StepKind::kRootBind ||
+         step.kind == StepKind::kSetAttributes;
+}
+
+// What a user namespace can't take back of a mount of the host's; see mount_namespaces(7),
+// "Restrictions on mount namespaces".
+std::string words_of_locked(const Report& report, const Step& step) {
+  std::uint64_t flags = 0;
+  if (report.size != sizeof flags) return {};
+  std::memcpy(&flags, report.detail, sizeof flags);
+  // ST_RDONLY, ST_NOSUID, ST_NODEV and ST_NOEXEC have the numbers of MOUNT_ATTR_*.
+  constexpr std::uint64_t kSameNumbers = 0xf;
+  const std::uint64_t locked = flags & kSameNumbers & (step.attr_clear | step.recursive_clear);
+  if (locked == 0) {
+    return ": the host has locked flags of this mount, or of one below it, that a user namespace "
+           "can't change";
+  }
+  return ": the host's mount is " + render_attributes(locked, 0) +
+         ", which a user namespace can't take back: leave out " +
+         in_quotes(render_attributes(0, locked));
+}
+
 // Where the bare errno would send its reader the wrong way.
 std::string hint(const Report& report, const Step& step) {
   const bool mounts = report.step_kind == StepKind::kMount || report.step_kind == StepKind::kBind ||
@@ -141,7 +164,7 @@ std::string hint(const Report& report, const Step& step) {
   if (report.step_kind == StepKind::kWorkingDir && report.error == EXDEV) {
     return ": the directory is outside of the container's root";
   }
-  static_cast<void>(step);
+  if (changes_attributes(step) && report.error == EPERM) return words_of_locked(report, step);
   return {};
 }
 
@@ -153,7 +176,7 @@ Error step_failure(const Report& report, const Step& step) {
   }
   if (report.step_kind == StepKind::kExec) return program_not_executed(step.target, report);
   char buffer[128];
-  const bool speaks = report.step_kind != StepKind::kSeccomp &&
+  const bool speaks = !changes_attributes(step) && report.step_kind != StepKind::kSeccomp &&
                       report.step_kind != StepKind::kCapabilities &&
                       report.step_kind != StepKind::kAmbient;
   return {kind_of(report.error),

@@ -87,6 +87,7 @@ class RootlessTest : public ContainerTest {
   }
 
   std::vector<const char*> mounted_;
+  std::string locked_;
 };
 
 TEST_F(RootlessTest, ASingleIdIsMappedWithoutHelp) {
@@ -168,6 +169,37 @@ TEST_F(RootlessTest, ADelegatedCgroupIsUsed) {
             }),
             "67108864\n");
   rmdir(group.c_str());
+}
+
+// What the host has set on a mount stays so in a user namespace. That is no reason to refuse a bind
+// unless its options say otherwise.
+TEST_F(RootlessTest, FlagsThatTheHostLockedStay) {
+  const fs::path folder = home_ / "locked";
+  fs::create_directory(folder);
+  base::check(mount("tmpfs", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr),
+              "mount");
+  locked_ = folder;
+  mounted_.push_back(locked_.c_str());
+  give(folder);
+  const auto bind = [&](const std::vector<std::string>& words) {
+    return as_user([&] {
+      oci::RuntimeSpec spec = make_mapped({"sh", "-c", "grep -o ' /inside .*' /proc/self/mounts"});
+      oci::Mount one{.destination = "/inside", .type = "bind", .source = folder};
+      one.options = {"rbind"};
+      one.options.insert(one.options.end(), words.begin(), words.end());
+      spec.mounts.push_back(one);
+      return run(spec, make_bundle_options()).output;
+    });
+  };
+  EXPECT_TRUE(bind({"rw"}).starts_with(" /inside tmpfs rw,nosuid,nodev,noexec,"));
+  EXPECT_TRUE(bind({"ro", "rprivate"}).starts_with(" /inside tmpfs ro,nosuid,nodev,noexec,"));
+  const std::string refused = bind({"exec", "suid"});
+  EXPECT_NE(refused.find("bind " + folder.string() + " on /inside"), std::string::npos) << refused;
+  EXPECT_NE(refused.find(": Operation not permitted: the host's mount is nosuid,noexec, which a "
+                         "user namespace can't take back: leave out \"suid,exec\""),
+            std::string::npos)
+      << refused;
+  EXPECT_NE(bind({"rdev"}).find("leave out \"dev\""), std::string::npos) << bind({"rdev"});
 }
 
 TEST_F(RootlessTest, HooksTerminalAndExec) {
