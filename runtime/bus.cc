@@ -21,7 +21,8 @@ using base::ErrorKind;
 
 static_assert(std::endian::native == std::endian::little, "messages are marked as little-endian");
 
-constexpr char kSystemBus[] = "unix:path=/run/dbus/system_bus_socket";
+constexpr char kSystemBus[] = "/run/dbus/system_bus_socket";
+constexpr char kSystemdItself[] = "/run/systemd/private";
 constexpr std::size_t kLargestMessage = 1U << 20U;
 constexpr int kAnswerMilliseconds = 30'000;
 
@@ -141,6 +142,18 @@ base::UniqueFd connect_to(const std::string& name) {
                 failure);
   }
   return fd;
+}
+
+// Early in a boot and in small systems there is no bus yet, or none at all; root may talk to
+// systemd itself then, as its own tools do.
+base::UniqueFd connect_to_system(bool& is_direct) {
+  try {
+    return connect_to(kSystemBus);
+  } catch (const Error&) {
+    is_direct = geteuid() == 0 && access(kSystemdItself, F_OK) == 0;
+    if (!is_direct) throw;
+  }
+  return connect_to(kSystemdItself);
 }
 
 }  // namespace
@@ -280,14 +293,25 @@ bool parse_message(std::string_view bytes, BusMessage& message, std::size_t& siz
 }
 
 Bus::Bus(const std::string& address)
-    : socket_(connect_to(find_socket(address.empty() ? kSystemBus : address))) {
+    : socket_(address.empty() ? connect_to_system(is_direct_) : connect_to(find_socket(address))) {
   authenticate();
+  if (!is_direct_) call_bus("Hello", "", "");
+}
+
+void Bus::call_bus(std::string member, std::string signature, std::string body) {
   call({.destination = "org.freedesktop.DBus",
         .path = "/org/freedesktop/DBus",
         .interface = "org.freedesktop.DBus",
-        .member = "Hello",
-        .signature = {},
-        .body = {}});
+        .member = std::move(member),
+        .signature = std::move(signature),
+        .body = std::move(body)});
+}
+
+void Bus::listen_for(std::string_view rule) {
+  if (is_direct_) return;
+  BusWriter body;
+  body.string(rule);
+  call_bus("AddMatch", "s", body.bytes());
 }
 
 std::string Bus::read_line() {

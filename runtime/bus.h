@@ -62,8 +62,9 @@ bool parse_message(std::string_view bytes, BusMessage& message, std::size_t& siz
 
 class Bus {
  public:
-  // `address`: as in DBUS_SYSTEM_BUS_ADDRESS or DBUS_SESSION_BUS_ADDRESS; empty: the system's bus.
-  // Throws kUnavailable, saying what is missing.
+  // `address`: as in DBUS_SYSTEM_BUS_ADDRESS or DBUS_SESSION_BUS_ADDRESS; empty: the system's bus,
+  // or, for root where there is none, systemd's own socket. Throws kUnavailable, saying what is
+  // missing.
   explicit Bus(const std::string& address);
 
   struct Call {
@@ -72,15 +73,19 @@ class Bus {
   // Waits for the answer. Throws BusError's kind: kNotFound for units that are not there, else
   // kSystem with the bus's words.
   BusMessage call(const Call& call);
+  // Signals that match the rule come from now on; systemd itself sends its own unasked.
+  void listen_for(std::string_view rule);
   // The next signal of that name; throws kUnavailable where none comes within `seconds`.
   BusMessage wait_for_signal(std::string_view member, int seconds);
 
  private:
   void authenticate();
+  void call_bus(std::string member, std::string signature, std::string body);
   std::string read_line();
   void send_call(const Call& call);
   BusMessage read_message(int milliseconds);
 
+  bool is_direct_ = false;  // no bus between us and systemd; known before the socket
   base::UniqueFd socket_;
   std::string received_;
   std::vector<BusMessage> signals_;

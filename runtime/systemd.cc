@@ -93,17 +93,9 @@ Bus::Call call_of(std::string member, std::string signature, std::string body) {
 
 // Before a job is asked for: its end must not be missed.
 void listen_for_jobs(Bus& bus) {
-  BusWriter rule;
-  rule.string(
+  bus.listen_for(
       "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager'"
-      ","
-      "member='JobRemoved'");
-  bus.call({.destination = "org.freedesktop.DBus",
-            .path = "/org/freedesktop/DBus",
-            .interface = "org.freedesktop.DBus",
-            .member = "AddMatch",
-            .signature = "s",
-            .body = rule.bytes()});
+      ",member='JobRemoved'");
   bus.call(call_of("Subscribe", "", ""));
 }
 

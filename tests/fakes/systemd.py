@@ -1,6 +1,7 @@
 """The part of systemd that a container runtime talks to: org.freedesktop.systemd1.Manager with transient scopes, on the bus of
-DBUS_SYSTEM_BUS_ADDRESS; with a second argument, a user's manager in that group. Makes the groups of a scope as systemd does on a hybrid host, in the hierarchies by which it follows
-processes, and ends the scope's processes when it is stopped. Writes each call as a JSON line to the file that it is given.
+DBUS_SYSTEM_BUS_ADDRESS; with a second argument, a user's manager in that group; with a third, without a bus, on that socket of its
+own. Makes the groups of a scope as systemd does on a hybrid host, in the hierarchies by which it follows processes, and ends the
+scope's processes when it is stopped. Writes each call as a JSON line to the file that it is given.
 """
 
 import json
@@ -12,6 +13,7 @@ import time
 
 import dbus
 import dbus.mainloop.glib
+import dbus.server
 import dbus.service
 from gi.repository import GLib
 
@@ -29,8 +31,10 @@ def plain(value):
 
 
 class Manager(dbus.service.Object):
+    SUPPORTS_MULTIPLE_CONNECTIONS = True
+
     def __init__(self, bus, log, own_group):
-        super().__init__(bus, "/org/freedesktop/systemd1")
+        super().__init__(bus, "/org/freedesktop/systemd1" if bus else None)
         self.own_group = own_group
         self.log, self.units, self.jobs = open(log, "a", buffering=1), {}, 0
 
@@ -110,12 +114,26 @@ class Manager(dbus.service.Object):
         return self.job(name, "done")
 
 
+def serve_directly(path, manager):
+    """As /run/systemd/private: every connection has the manager at its other end."""
+    server = dbus.server.Server(f"unix:path={path}")
+    server.on_connection_added.append(lambda connection: manager.add_to_connection(connection, "/org/freedesktop/systemd1"))
+    server.on_connection_removed.append(lambda connection: manager.remove_from_connection(connection))
+    return server
+
+
 def main():
     dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
-    bus = dbus.SystemBus()
-    name = dbus.service.BusName("org.freedesktop.systemd1", bus)
-    manager = Manager(bus, sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
-    manager.note("ready", name=name.get_name())
+    log, own_group, path = (sys.argv[1:] + ["", ""])[:3]
+    if path:
+        manager = Manager(None, log, own_group)
+        served = serve_directly(path, manager)
+        manager.note("ready", name=served.address)
+    else:
+        bus = dbus.SystemBus()
+        name = dbus.service.BusName("org.freedesktop.systemd1", bus)
+        manager = Manager(bus, log, own_group)
+        manager.note("ready", name=name.get_name())
     GLib.MainLoop().run()
 
 

@@ -192,6 +192,30 @@ def test_refusals_are_told_and_leave_nothing(runtime, systemd):
     assert not [group for group in systemd.groups() if group.name.endswith(".scope")]
 
 
+@pytest.mark.skipif("DBUS_SYSTEM_BUS_ADDRESS" in os.environ, reason="somebody names a bus")
+def test_systemd_itself_is_asked_where_there_is_no_bus(runtime, tmp_path):
+    """By /run/systemd/private, in this test's own mount namespace."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    service = None
+    try:
+        os.mkdir("/run/systemd")
+        calls, top = tmp_path / "calls", f"sampanown{os.getpid()}"
+        service = subprocess.Popen([sys.executable, SOURCE / "tests/fakes/systemd.py", calls, "", "/run/systemd/private"])
+        wait_until(lambda: calls.exists() and "ready" in calls.read_text())
+        runtime.write("a", "/bin/cat", "/proc/self/cgroup", change=lambda spec: spec["linux"].update(cgroupsPath=f"{top}.slice:sampan:a"))
+        result = runtime.run("--systemd-cgroup", "run", "-b", runtime.bundle, "a")
+        assert result.returncode == 0 and "sampan-a.scope" in result.stdout, result.stderr
+        names = [json.loads(line)["call"] for line in calls.read_text().splitlines()]
+        assert names == ["ready", "Subscribe", "StartTransientUnit", "StopUnit"] or "AttachProcessesToUnit" in names, names
+    finally:
+        if service:
+            service.terminate()
+            service.wait(10)
+            for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{top}.slice"):
+                path.rmdir()  # fails where the scope is left
+        subprocess.run(["umount", "/run"], check=True)
+
+
 def test_without_systemd_the_error_says_so(runtime, tmp_path):
     runtime.write("a", "/bin/true", change=lambda spec: spec["linux"].update(cgroupsPath="system.slice:sampan:a"))
     with on_bus(f"unix:path={tmp_path}/nowhere"):
