@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fcntl.h>
 #include <limits>
 #include <sched.h>
 #include <sys/mman.h>
@@ -79,7 +80,13 @@ int execute_hook_inside(const oci::Hook& hook, int state_fd, int output_fd, cons
     if (record.has_user_namespace) {
       flags &= ~static_cast<int>(shared_namespaces(record.state.init.pid));
     }
+    // Where we are in a chroot, so is the process until its pivot: in its namespace's copy of ours.
+    // Joining alone would lead to that namespace's root.
+    const UniqueFd root = base::open_file(
+        "/proc/" + std::to_string(record.state.init.pid) + "/root", O_PATH | O_DIRECTORY);
     base::check(setns(pidfd, flags), "join the container's namespaces");
+    base::check(fchdir(root.get()), "fchdir");
+    base::check(chroot("."), "chroot");
     code = execute_hook(hook, state_fd, output_fd);
   } catch (const Error& error) {
     const std::string text = error.what();

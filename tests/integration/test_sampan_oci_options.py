@@ -135,6 +135,26 @@ def test_no_pivot(runtime):
     assert runtime.run("exec", "d", "ls", "/", check=True).stdout == runtime.run("exec", "c", "ls", "/", check=True).stdout
 
 
+def test_hooks_are_found_where_the_runtime_is(runtime, tmp_path):
+    """In a chroot, whose files the root of the mount namespace does not have at these paths."""
+    root = tmp_path / "root"
+    for folder in ("bin", "proc", "sys/fs/cgroup", "dev", "bundle", "only-here"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(OCI, root / "bin/sampan-oci")
+    shutil.copy(shutil.which("busybox"), root / "only-here/busybox")
+
+    def hook(word):
+        return [{"path": "/only-here/busybox", "args": ["sh", "-c", f"echo {word} >> /only-here/said"]}]
+    runtime.write("a", "/bin/sh", "-c", "ls /", change=lambda spec: (spec.update(hooks={
+        "createRuntime": hook("createRuntime"), "createContainer": hook("createContainer"), "poststop": hook("poststop")})))
+    shutil.copytree(runtime.bundle, root / "bundle", dirs_exist_ok=True, symlinks=True)
+    script = f"""mount --bind {root} {root} && cd {root} && mount --rbind /proc proc && mount --rbind /sys sys && mount --rbind /dev dev &&
+                 exec chroot . /bin/sampan-oci --root /state run -b /bundle a"""
+    result = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], text=True, capture_output=True, timeout=60)
+    assert result.returncode == 0 and "only-here" not in result.stdout, result.stderr
+    assert (root / "only-here/said").read_text().split() == ["createRuntime", "createContainer", "poststop"]
+
+
 def test_other_config_file(runtime, tmp_path):
     runtime.write("a", "/bin/sleep", "100", change=lambda spec: spec["process"].update(env=["FROM=other", "PATH=/bin"]))
     (runtime.bundle / "config.json").rename(runtime.bundle / "other.json")

@@ -1,9 +1,12 @@
 """sampan-oci as an ordinary user: a single mapped id, no cgroups, state in XDG_RUNTIME_DIR."""
 
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -77,3 +80,42 @@ def test_limits_are_refused_by_name(user):
     failed = user("run", "one", check=False)
     assert failed.returncode == 1
     assert "linux.resources" in failed.stderr
+
+
+def processes_with(word):
+    """Whose arguments have that word, zombies apart."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_killed_at_any_moment_without_cgroups_or_a_pid_namespace(user, command):
+    """Nothing but its record and its parent's death find such a process."""
+    write_spec(user, "sleep", "98712")
+    path = user.home / "bundle/config.json"
+    spec = json.loads(path.read_text())
+    spec["linux"]["namespaces"] = [each for each in spec["linux"]["namespaces"] if each["type"] != "pid"]
+    # A procfs of its own takes a pid namespace of its own.
+    spec["mounts"] = [each if each["destination"] != "/proc" else
+                      {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]} for each in spec["mounts"]]
+    path.write_text(json.dumps(spec))
+    lived = 0
+    for milliseconds in [*range(0, 40, 2), 60, 100, 300]:
+        process = subprocess.Popen([user.home / "sampan-oci", command, "one"], cwd=user.home / "bundle", stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=NOBODY, group=NOBODY, extra_groups=[],
+                                   env={"XDG_RUNTIME_DIR": str(user.home / "run"), "PATH": os.environ["PATH"]})
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.wait()
+        lived += (user.home / "run/sampan-oci/one/state.json").exists()
+        user("delete", "--force", "one")
+        end = time.monotonic() + 10
+        while processes_with("98712") or processes_with("one"):  # a child that sees its parent's end
+            assert time.monotonic() < end, (milliseconds, processes_with("98712"), processes_with("one"))
+            time.sleep(0.01)
+        assert not (user.home / "run/sampan-oci/one").exists()
+    assert lived > 0, "none got so far"
