@@ -1,5 +1,6 @@
 #include "runtime/checkpoint.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <optional>
 #include <sched.h>
@@ -14,7 +15,9 @@
 #include "runtime/cgroup_files.h"
 #include "runtime/checkpoint_outside.h"
 #include "runtime/criu.h"
+#include "runtime/hooks.h"
 #include "runtime/plan.h"
+#include "runtime/setup.h"
 #include "runtime/state.h"
 
 namespace runtime {
@@ -23,22 +26,8 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 using base::UniqueFd;
-using Words = std::vector<std::string>;
 
-void check_can_dump(const oci::RuntimeSpec& spec) {
-  if (spec.process && spec.process->terminal) {
-    throw Error(ErrorKind::kUnsupported,
-                "process.terminal: a container with a terminal can't be checkpointed");
-  }
-}
-
-void check_can_restore(const oci::RuntimeSpec& spec, const CreateOptions& options) {
-  check_can_dump(spec);
-  const oci::Hooks& hooks = spec.hooks;
-  if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty() ||
-      !hooks.start_container.empty()) {
-    throw Error(ErrorKind::kUnsupported, "hooks: restore runs none that come before the start");
-  }
+void check_can_restore(const CreateOptions& options) {
   if (options.systemd_bus) {
     throw Error(ErrorKind::kUnsupported, "restore together with --systemd-cgroup");
   }
@@ -83,34 +72,59 @@ class InsideCgroups {
   CgroupHost host_;
 };
 
+// What is asked of us while criu restores: hooks of the runtime's namespaces, and the other end of
+// a terminal that it made anew.
+class Notices {
+ public:
+  Notices(const oci::Hooks& hooks, const State& state) : hooks_(hooks), state_(state) {}
+  void take(CriuNotice& notice) {
+    if (notice.moment == "orphan-pts-master" && !console_) console_ = std::move(notice.fd);
+    if (notice.moment == "setup-namespaces") run_early_hooks(notice.pid);
+  }
+  UniqueFd give_console() { return std::move(console_); }
+
+ private:
+  void run_early_hooks(pid_t pid) const {
+    State state = state_;
+    state.init.pid = pid;
+    run_hooks(hooks_.prestart, "prestart", state);
+    run_hooks(hooks_.create_runtime, "createRuntime", state);
+  }
+
+  const oci::Hooks& hooks_;
+  const State& state_;
+  UniqueFd console_;
+};
+
 // criu and all that it brings back, inside the groups. Gives the first process's id.
 pid_t run_restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
-                  const CriuOptions& criu, const Outside& outside, const Cgroups& groups) {
+                  const CriuOptions& criu, const Outside& outside, const Cgroups& groups,
+                  Notices& notices) {
   const OwnMounts own_mounts;
   const fs::path root = options.state_dir / "criu-root";
-  const fs::path pid_file = options.state_dir / "criu.pid";
   const fs::path rootfs = options.bundle / spec.root.path;
   base::make_dirs(root, 0755);
   base::check(mount(rootfs.c_str(), root.c_str(), nullptr, MS_BIND | MS_REC, nullptr),
               "bind " + rootfs.string());
-  Words words = restore_words(spec, outside, groups);
-  words.insert(words.end(), {"--root", root, "--pidfile", pid_file, "--restore-detached"});
-  std::vector<base::DescriptorMap> descriptors = {
-      {options.stdio.in, 0}, {options.stdio.out, 1}, {options.stdio.err, 2}};
+  CriuRequest request = {.action = CriuAction::kRestore,
+                         .pid = {},
+                         .root = root,
+                         .external = plan_restore_external(spec, outside, groups),
+                         .inherited = {},
+                         .on_notice = [&](CriuNotice& notice) { notices.take(notice); }};
+  const int streams[] = {options.stdio.in, options.stdio.out, options.stdio.err};
+  for (std::size_t fd = 0; fd < std::min(std::size(streams), outside.descriptors.size()); ++fd) {
+    const std::string& name = outside.descriptors[fd];
+    if (!name.empty()) request.inherited.emplace_back(name, streams[fd]);
+  }
   UniqueFd network;
   for (const oci::Namespace& each : spec.linux_.namespaces) {
     if (each.type != oci::NamespaceType::kNetwork || each.path.empty()) continue;
     network = base::open_file(each.path, O_RDONLY);
-    descriptors.push_back({network.get(), 3});
-    words.insert(words.end(), {"--inherit-fd", "fd[3]:network"});
+    request.inherited.emplace_back(kOutsideNetwork, network.get());
   }
-  {
-    const InsideCgroups inside(groups);
-    run_criu(criu, words, "restore", descriptors);
-  }
-  const std::string text = base::read_file(pid_file);
-  unlink(pid_file.c_str());
-  return static_cast<pid_t>(std::stol(text));
+  const InsideCgroups inside(groups);
+  return run_criu(criu, request);
 }
 
 }  // namespace
@@ -124,29 +138,26 @@ void checkpoint(const fs::path& state_dir, const oci::RuntimeSpec& spec, const C
                                           status_name(status) +
                                           ": only a running one can be checkpointed");
   }
-  check_can_dump(spec);
   const pid_t pid = record.state.init.pid;
   const Outside outside = find_outside(spec, pid);
-  Words words = dump_words(outside);
-  words.insert(words.end(), {"-t", std::to_string(pid), "--root",
-                             (record.state.bundle / spec.root.path).lexically_normal()});
-  std::vector<base::DescriptorMap> descriptors = {{-1, 0}, {-1, 1}, {-1, 2}};
-  if (criu.status_fd >= 0) {
-    descriptors.push_back({criu.status_fd, 3});
-    words.insert(words.end(), {"--status-fd", "3"});
-  }
-  if (after == AfterDump::kPreDump) {
-    words.emplace_back("--track-mem");
-    return run_criu(criu, words, "pre-dump", descriptors);
-  }
-  if (after == AfterDump::kLeaveRunning) words.emplace_back("--leave-running");
-  run_criu(criu, words, "dump", descriptors);
-  save_manifest(criu.images, outside);
+  const bool only_memory = after == AfterDump::kPreDump;
+  // Before the dump: one with lazy pages ends only after a restore that wants it.
+  if (!only_memory) save_manifest(criu.images, outside);
+  base::Cleanup discard([&] { remove_manifest(criu.images); });
+  run_criu(criu, {.action = only_memory ? CriuAction::kSinglePreDump : CriuAction::kDump,
+                  .pid = pid,
+                  .root = (record.state.bundle / spec.root.path).lexically_normal(),
+                  .external = plan_dump_external(outside),
+                  .inherited = {},
+                  .leave_running = after == AfterDump::kLeaveRunning,
+                  .track_memory = only_memory || !criu.parent_images.empty(),
+                  .on_notice = {}});
+  discard.dismiss();
 }
 
 Created restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
                 const CriuOptions& criu) {
-  check_can_restore(spec, options);
+  check_can_restore(options);
   const Outside outside = load_manifest(criu.images);
   const std::string parent = options.cgroup_parent.empty() ? "/sampan" : options.cgroup_parent;
   const std::string path =
@@ -163,7 +174,8 @@ Created restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
     }
   });
   const Cgroups groups = apply_cgroups(plan);
-  const pid_t pid = run_restore(spec, options, criu, outside, groups);
+  Notices notices(spec.hooks, record.state);
+  const pid_t pid = run_restore(spec, options, criu, outside, groups, notices);
   const auto identity = base::find_process(pid);
   auto pidfd = identity ? base::open_process(*identity) : std::optional<UniqueFd>();
   if (!pidfd) throw Error(ErrorKind::kSystem, "the restored process ended at once");
@@ -172,14 +184,20 @@ Created restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
   base::write_file(options.state_dir / kStartedFile, "", 0600);
   save_record(options.state_dir, record);
   rmdir((options.state_dir / "criu-root").c_str());
-  discard.dismiss();
   Created created;
+  created.console = notices.give_console();
+  if (created.console && options.console_socket >= 0) {
+    send_console(options.console_socket, created.console.get());
+    created.console.reset();
+  }
+  discard.dismiss();
   created.init = *identity;
   created.pidfd = std::move(*pidfd);
   created.cgroup_paths = groups.paths;
   created.program = record.program;
   created.state_dir = options.state_dir;
-  created.hooks = spec.hooks;
+  record.state.status = Status::kRunning;
+  run_late_hooks(spec.hooks.poststart, "poststart", record.state);
   return created;
 }
 

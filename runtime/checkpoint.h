@@ -2,20 +2,29 @@
 // installed criu.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "runtime/container.h"
 
 namespace runtime {
 
+// What criu itself does about cgroups; the container's are made by ourselves. criu_cg_mode.
+enum class CriuCgroups : std::uint8_t { kIgnore = 0, kSoft = 3, kFull = 4, kStrict = 5 };
+
 struct CriuOptions {
   std::string program = "criu";  // a path, or a name to be looked up in the usual directories
   fs::path images;               // absolute; made where it is missing
   fs::path work;                 // for logs; empty: `images`
-  // Words of criu's own command line that both programs understand alike: "--tcp-established".
-  std::vector<std::string> words;
+  bool tcp_established = false, ext_unix_sk = false, shell_job = false, file_locks = false,
+       lazy_pages = false, auto_dedup = false;
+  bool empty_network = false;  // a network namespace without its content
+  std::string parent_images;   // of an earlier kPreDump, relative to `images`
+  std::string page_server;     // that gets the memory; with lazy pages criu serves it there
+  std::uint16_t page_port = 0;
+  std::string lsm_profile, lsm_mount_context;
+  CriuCgroups cgroups = CriuCgroups::kIgnore;
   int status_fd = -1;  // gets a zero byte once criu is ready to serve lazy pages
 };
 
@@ -27,8 +36,9 @@ enum class AfterDump { kEnd, kLeaveRunning, kPreDump };
 void checkpoint(const fs::path& state_dir, const oci::RuntimeSpec& spec, const CriuOptions& criu,
                 AfterDump after);
 
-// Made like create() followed by start(); the first process becomes a child of the caller where the
-// caller is a child subreaper. On failure nothing is left.
+// Made like create() followed by start(); the first process is a child of the caller. Of the hooks
+// those of the runtime's own namespaces run: inside, their work is part of what is restored. On
+// failure nothing is left.
 Created restore(const oci::RuntimeSpec& spec, const CreateOptions& options,
                 const CriuOptions& criu);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -101,19 +102,18 @@ Outside find_outside(const oci::RuntimeSpec& spec, pid_t pid) {
   return outside;
 }
 
-Words dump_words(const Outside& outside) {
-  Words words;
-  const auto external = [&](const std::string& what) {
-    words.insert(words.end(), {"--external", what});
-  };
-  for (const std::string& target : outside.mounts) external("mnt[" + target + "]:" + target);
-  for (const std::string& target : outside.masked) external("mnt[" + target + "]:" + target);
-  for (const std::string& target : outside.cgroups) external("mnt[" + target + "]:" + target);
-  for (const std::string& name : outside.descriptors) {
-    if (name.starts_with("file[")) external(name);
+Words plan_dump_external(const Outside& outside) {
+  Words external;
+  for (const auto& targets : {outside.mounts, outside.masked, outside.cgroups}) {
+    for (const std::string& target : targets) external.push_back("mnt[" + target + "]:" + target);
   }
-  if (!outside.network.empty()) external("net[" + namespace_id(outside.network) + "]:network");
-  return words;
+  for (const std::string& name : outside.descriptors) {
+    if (name.starts_with("file[")) external.push_back(name);
+  }
+  if (!outside.network.empty()) {
+    external.push_back("net[" + namespace_id(outside.network) + "]:" + kOutsideNetwork);
+  }
+  return external;
 }
 
 void save_manifest(const fs::path& images, const Outside& outside) {
@@ -121,8 +121,11 @@ void save_manifest(const fs::path& images, const Outside& outside) {
                       {"masked", outside.masked},
                       {"cgroups", outside.cgroups},
                       {"descriptors", outside.descriptors}};
+  base::make_dirs(images, 0700);
   base::write_file(images / kManifest, value.dump(), 0600);
 }
+
+void remove_manifest(const fs::path& images) noexcept { unlink((images / kManifest).c_str()); }
 
 Outside load_manifest(const fs::path& images) {
   const auto text = base::find_file(images / kManifest, 1U << 20U);
@@ -138,27 +141,22 @@ Outside load_manifest(const fs::path& images) {
           .network = {}};
 }
 
-Words restore_words(const oci::RuntimeSpec& spec, const Outside& outside, const Cgroups& groups) {
-  Words words;
-  const auto external = [&](const std::string& what) {
-    words.insert(words.end(), {"--external", what});
-  };
+Words plan_restore_external(const oci::RuntimeSpec& spec, const Outside& outside,
+                            const Cgroups& groups) {
+  Words external;
   for (const oci::Mount& mount : spec.mounts) {
     const std::string target = fs::path(mount.destination).lexically_normal();
     if (std::find(outside.mounts.begin(), outside.mounts.end(), target) != outside.mounts.end()) {
-      external("mnt[" + target + "]:" + mount.source);
+      external.push_back("mnt[" + target + "]:" + mount.source);
     }
   }
-  for (const std::string& target : outside.masked) external("mnt[" + target + "]:/dev/null");
+  for (const std::string& target : outside.masked) {
+    external.push_back("mnt[" + target + "]:/dev/null");
+  }
   for (const std::string& target : outside.cgroups) {
-    external("mnt[" + target + "]:" + groups.paths.at(0));
+    external.push_back("mnt[" + target + "]:" + groups.paths.at(0));
   }
-  for (std::size_t fd = 0; fd < outside.descriptors.size(); ++fd) {
-    const std::string& name = outside.descriptors[fd];
-    if (name.empty()) continue;
-    words.insert(words.end(), {"--inherit-fd", "fd[" + std::to_string(fd) + "]:" + name});
-  }
-  return words;
+  return external;
 }
 
 }  // namespace runtime

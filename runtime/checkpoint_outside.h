@@ -25,13 +25,17 @@ struct Outside {
 
 Outside find_outside(const oci::RuntimeSpec& spec, pid_t pid);
 
-// criu's words for both ways.
-std::vector<std::string> dump_words(const Outside& outside);
-std::vector<std::string> restore_words(const oci::RuntimeSpec& spec, const Outside& outside,
-                                       const Cgroups& groups);
+// What criu is told is external, for both ways.
+std::vector<std::string> plan_dump_external(const Outside& outside);
+std::vector<std::string> plan_restore_external(const oci::RuntimeSpec& spec, const Outside& outside,
+                                               const Cgroups& groups);
+
+// The name of a network namespace that is not the container's own, between both ways.
+inline constexpr char kOutsideNetwork[] = "network";
 
 // A file of ours among criu's images. load_ throws kNotFound.
 void save_manifest(const fs::path& images, const Outside& outside);
+void remove_manifest(const fs::path& images) noexcept;
 Outside load_manifest(const fs::path& images);
 
 }  // namespace runtime

@@ -1,17 +1,38 @@
-// run_criu: one run of the installed criu, whose failure is told in its own words.
+// run_criu: one request to the installed criu, whose failure is told in its own words.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "base/process.h"
+#include "base/unique_fd.h"
 #include "runtime/checkpoint.h"
+#include "runtime/criu_rpc.h"
 
 namespace runtime {
 
-// `action`: "dump", "pre-dump", "restore"; `words` before those of the options. Throws kUnsupported
-// where there is no criu, kSystem with the last reason in its log.
-void run_criu(const CriuOptions& criu, const std::vector<std::string>& words,
-              const std::string& action, const std::vector<base::DescriptorMap>& descriptors);
+// What criu tells while it works: "setup-namespaces", "orphan-pts-master" with the descriptor.
+struct CriuNotice {
+  std::string moment;
+  pid_t pid = 0;  // the first process
+  base::UniqueFd fd;
+};
+
+struct CriuRequest {
+  CriuAction action = CriuAction::kDump;
+  std::optional<pid_t> pid;  // whom to dump
+  std::string root;
+  std::vector<std::string> external;
+  std::vector<std::pair<std::string, int>> inherited;  // "pipe:[…]" and ours in its place
+  bool leave_running = false, track_memory = false;
+  // What it throws ends the request.
+  std::function<void(CriuNotice&)> on_notice;
+};
+
+// Gives the id of a restored first process, which is our child. Throws kUnsupported where there is
+// no criu, kSystem with the last reason in its log.
+pid_t run_criu(const CriuOptions& options, const CriuRequest& request);
 
 }  // namespace runtime

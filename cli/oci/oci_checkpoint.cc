@@ -1,3 +1,5 @@
+#include <charconv>
+#include <fcntl.h>
 #include <optional>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -46,21 +48,25 @@ runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
   runtime::CriuOptions criu{.program = globals.criu,
                             .images = absolute(flags.images),
                             .work = absolute(flags.work),
-                            .words = {}};
-  const auto add = [&](bool wanted, const char* word) {
-    if (wanted) criu.words.emplace_back(word);
-  };
-  add(flags.tcp_established, "--tcp-established");
-  add(flags.ext_unix_sk, "--ext-unix-sk");
-  add(flags.shell_job, "--shell-job");
-  add(flags.file_locks, "--file-locks");
-  add(flags.lazy_pages, "--lazy-pages");
-  add(flags.auto_dedup, "--auto-dedup");
+                            .tcp_established = flags.tcp_established,
+                            .ext_unix_sk = flags.ext_unix_sk,
+                            .shell_job = flags.shell_job,
+                            .file_locks = flags.file_locks,
+                            .lazy_pages = flags.lazy_pages,
+                            .auto_dedup = flags.auto_dedup,
+                            .lsm_profile = flags.lsm_profile,
+                            .lsm_mount_context = flags.lsm_mount_context};
   for (const std::string& name : flags.empty_namespaces) {
-    criu.words.insert(criu.words.end(), {"--empty-ns", name == "network" ? "net" : name});
+    if (name != "network") {
+      throw Error(ErrorKind::kUnsupported, "--empty-ns " + name + ": criu knows \"network\" alone");
+    }
+    criu.empty_network = true;
   }
-  // The container's groups are made by ourselves; criu only has to leave them alone.
-  criu.words.push_back("--manage-cgroups=" + (flags.cgroups.empty() ? "ignore" : flags.cgroups));
+  for (const auto& [name, mode] : {std::pair("soft", runtime::CriuCgroups::kSoft),
+                                   std::pair("full", runtime::CriuCgroups::kFull),
+                                   std::pair("strict", runtime::CriuCgroups::kStrict)}) {
+    if (flags.cgroups == name) criu.cgroups = mode;
+  }
   return criu;
 }
 
@@ -73,7 +79,7 @@ void add_parent(const Flags& flags, runtime::CriuOptions& criu) {
     throw Error(ErrorKind::kInvalid, "--parent-path \"" + flags.parent +
                                          "\": a directory, relative to --image-path, is wanted");
   }
-  criu.words.insert(criu.words.end(), {"--prev-images-dir", flags.parent, "--track-mem"});
+  criu.parent_images = flags.parent;
 }
 
 void add_page_server(const Flags& flags, runtime::CriuOptions& criu) {
@@ -84,13 +90,15 @@ void add_page_server(const Flags& flags, runtime::CriuOptions& criu) {
     return;
   }
   const std::size_t colon = flags.page_server.rfind(':');
-  if (colon == std::string::npos) {
+  const char* const end = flags.page_server.data() + flags.page_server.size();
+  const auto parsed =
+      colon == std::string::npos
+          ? std::from_chars_result{nullptr, std::errc::invalid_argument}
+          : std::from_chars(flags.page_server.data() + colon + 1, end, criu.page_port);
+  if (colon == 0 || parsed.ec != std::errc() || parsed.ptr != end || criu.page_port == 0) {
     throw Error(ErrorKind::kInvalid, "--page-server wants ADDRESS:PORT");
   }
-  // With lazy pages criu itself becomes the server.
-  if (!flags.lazy_pages) criu.words.emplace_back("--page-server");
-  criu.words.insert(criu.words.end(), {"--address", flags.page_server.substr(0, colon), "--port",
-                                       flags.page_server.substr(colon + 1)});
+  criu.page_server = flags.page_server.substr(0, colon);
 }
 
 }  // namespace
@@ -111,6 +119,10 @@ int run_checkpoint(const Globals& globals, const Words& words) {
   runtime::CriuOptions criu = criu_of(globals, flags);
   add_parent(flags, criu);
   add_page_server(flags, criu);
+  if (flags.status_fd >= 0 && fcntl(flags.status_fd, F_GETFD) < 0) {
+    throw Error(ErrorKind::kInvalid,
+                "--status-fd " + std::to_string(flags.status_fd) + ": no such descriptor is open");
+  }
   criu.status_fd = flags.status_fd;
   const runtime::AfterDump after = flags.pre_dump        ? runtime::AfterDump::kPreDump
                                    : flags.leave_running ? runtime::AfterDump::kLeaveRunning
@@ -134,27 +146,29 @@ int run_restore(const Globals& globals, const Words& words) {
   app.add("--lsm-profile", &flags.lsm_profile, "TYPE:NAME");
   app.add("--lsm-mount-context", &flags.lsm_mount_context, "SELinux context of mounts");
   parse(app, words);
-  runtime::CriuOptions criu = criu_of(globals, flags);
-  for (const auto& [word, value] : {std::pair("--lsm-profile", flags.lsm_profile),
-                                    std::pair("--lsm-mount-context", flags.lsm_mount_context)}) {
-    if (!value.empty()) criu.words.insert(criu.words.end(), {word, value});
+  const runtime::CriuOptions criu = criu_of(globals, flags);
+  if (globals.systemd_cgroup) {
+    throw Error(ErrorKind::kUnsupported, "restore together with --systemd-cgroup");
   }
-  const fs::path bundle =
-      fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
+  const fs::path bundle = bundle_of(flags.bundle);
+  const oci::RuntimeSpec spec = load_spec(bundle);
+  check_terminal(spec, flags.console_socket, flags.detach);
+  base::UniqueFd console;
+  if (!flags.console_socket.empty()) console = connect_console(flags.console_socket);
   const runtime::CreateOptions options = {.id = flags.id,
                                           .bundle = bundle,
                                           .state_dir = state_dir_of(globals, flags.id),
                                           .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
                                           .cgroup_parent = "/sampan",
+                                          .console_socket = console.get(),
                                           .cache_dir = {}};
-  // What criu starts becomes our child, whose end we can wait for, once criu itself has gone.
-  if (!flags.detach) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (!flags.detach && !flags.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   std::optional<Session> session;
   if (!flags.detach) session.emplace();
-  runtime::Created created = runtime::restore(load_spec(bundle), options, criu);
+  runtime::Created created = runtime::restore(spec, options, criu);
   write_pid_file(flags.pid_file, created.init.pid);
   if (!session) return 0;
-  const int code = session->wait(created.init.pid, created.pidfd.get(), {});
+  const int code = session->wait(created.init.pid, created.pidfd.get(), std::move(created.console));
   runtime::remove(options.state_dir, runtime::RemoveMode::kForced);
   return code;
 }

@@ -58,6 +58,13 @@ fs::path seccomp_cache_of(const Globals& globals);
 // kInvalid.
 oci::RuntimeSpec load_spec(const fs::path& bundle, const fs::path& config = {});
 
+// Of the option --bundle: absolute; empty is the current directory.
+fs::path bundle_of(const std::string& option);
+
+// Whether --console-socket is there just where a terminal needs it: `leaves` where no process of
+// ours stays to serve it. Throws kInvalid.
+void check_terminal(const oci::RuntimeSpec& spec, const std::string& console_socket, bool leaves);
+
 // Where a container that was made by --config has its copy.
 fs::path config_copy_of(const fs::path& state_dir);
 // The configuration that a container was made from.

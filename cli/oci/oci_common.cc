@@ -41,6 +41,23 @@ oci::RuntimeSpec load_spec(const fs::path& bundle, const fs::path& config) {
                            [&] { return oci::parse_runtime_spec(*text); });
 }
 
+fs::path bundle_of(const std::string& option) {
+  const fs::path bundle = fs::absolute(option.empty() ? "." : option).lexically_normal();
+  return !bundle.has_filename() && bundle != bundle.root_path() ? bundle.parent_path() : bundle;
+}
+
+void check_terminal(const oci::RuntimeSpec& spec, const std::string& console_socket, bool leaves) {
+  const bool terminal = spec.process && spec.process->terminal;
+  if (terminal && leaves && console_socket.empty()) {
+    throw Error(ErrorKind::kInvalid,
+                "process.terminal needs --console-socket where nobody stays to serve the terminal");
+  }
+  if (!console_socket.empty() && (!terminal || !leaves)) {
+    throw Error(ErrorKind::kInvalid,
+                "--console-socket is for detached containers with process.terminal");
+  }
+}
+
 fs::path config_copy_of(const fs::path& state_dir) { return state_dir / "config.json"; }
 
 oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& state) {

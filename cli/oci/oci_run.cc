@@ -46,18 +46,6 @@ Flags parse_flags(const char* name, const Words& words) {
   return flags;
 }
 
-void check_terminal(const oci::RuntimeSpec& spec, const Flags& flags, bool leaves) {
-  const bool terminal = spec.process && spec.process->terminal;
-  if (terminal && leaves && flags.console_socket.empty()) {
-    throw Error(ErrorKind::kInvalid,
-                "process.terminal needs --console-socket where nobody stays to serve the terminal");
-  }
-  if (!flags.console_socket.empty() && (!terminal || !leaves)) {
-    throw Error(ErrorKind::kInvalid,
-                "--console-socket is for detached containers with process.terminal");
-  }
-}
-
 struct Request {
   oci::RuntimeSpec spec;
   runtime::CreateOptions options;
@@ -74,12 +62,6 @@ void add_activation(Request& request) {
     notify->add_to(request.spec);
     request.notify.emplace(std::move(*notify));
   }
-}
-
-fs::path bundle_of(const Flags& flags) {
-  const fs::path bundle =
-      fs::absolute(flags.bundle.empty() ? "." : flags.bundle).lexically_normal();
-  return !bundle.has_filename() && bundle != bundle.root_path() ? bundle.parent_path() : bundle;
 }
 
 std::string variable(const char* name) {
@@ -120,10 +102,10 @@ void choose_systemd(const Globals& globals, runtime::CreateOptions& options) {
 
 Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
   Request request;
-  const fs::path bundle = bundle_of(flags);
+  const fs::path bundle = bundle_of(flags.bundle);
   request.spec = load_spec(bundle, flags.config);
   request.has_other_config = !flags.config.empty();
-  check_terminal(request.spec, flags, leaves);
+  check_terminal(request.spec, flags.console_socket, leaves);
   if (!flags.console_socket.empty()) request.console = connect_console(flags.console_socket);
   request.options = {.id = flags.id,
                      .bundle = bundle,

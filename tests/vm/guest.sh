@@ -183,6 +183,115 @@ test_checkpoint_in_two_steps() {
   has_status steps running && oci delete -f steps && gone steps
 }
 
+# A container with a terminal: the other end comes back over a socket, and /dev/console is the terminal as before.
+listen() { rm -f /run/console; console_receiver /run/console < /run/typing > "$1" & eventually test -S /run/console; }
+type_line() { echo "$1" >&9; }
+test_checkpoint_with_a_terminal() {
+  mkfifo /run/typing; exec 9<> /run/typing
+  listen /run/shown
+  oci run -d --console-socket /run/console -b /t/typed typed || return 1
+  type_line one; eventually grep -q "^1 one /dev/pts/0" /run/shown || { cat /run/shown; return 1; }
+  oci checkpoint --image-path /run/typed --work-path /run/work typed || { tail -n 20 /run/work/dump.log; return 1; }
+  gone typed && listen /run/shown.again || return 1
+  out=$(oci restore -d --image-path /run/typed --work-path /run/work -b /t/typed again 2>&1); is $? 1 && has "$out" --console-socket || return 1
+  oci restore -d --console-socket /run/console --image-path /run/typed --work-path /run/work -b /t/typed again 2> /run/again.log ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  type_line two; eventually grep -q "^2 two /dev/pts/0" /run/shown.again || { cat /run/shown.again; return 1; }
+  oci checkpoint --image-path /run/typed.2 --work-path /run/work again || return 1
+  # In the foreground.
+  oci restore --image-path /run/typed.2 --work-path /run/work -b /t/typed third < /run/typing > /run/shown.third 2>&1 &
+  waiting=$!
+  eventually has_status third running || { cat /run/shown.third; return 1; }
+  type_line three; eventually grep -q "^3 three /dev/pts/0" /run/shown.third || { cat /run/shown.third; return 1; }
+  oci kill third KILL; wait $waiting; is $? 137 && gone third
+}
+
+# A network namespace that the host keeps is not saved: restore joins the one that its config.json names now.
+new_network() { umount /run/network 2> /dev/null; touch /run/network; unshare -n mount --bind /proc/self/ns/net /run/network; }
+in_network() { is "$(readlink "/proc/$(cat "$1")/ns/net")" "net:[$(stat -c %i /run/network)]"; }
+test_checkpoint_in_a_network_by_path() {
+  new_network && rm -f /t/shared/count && start networked || return 1
+  eventually test -s /t/shared/count
+  oci checkpoint --image-path /run/networked --work-path /run/work networked || { tail -n 20 /run/work/dump.log; return 1; }
+  before=$(stat -c %i /run/network)
+  sleep 1000 & keeper=$!  # another namespace, not the same again
+  unshare -n sleep 1000 & other=$!
+  new_network && [ "$(stat -c %i /run/network)" != "$before" ] || return 1
+  kill $keeper $other
+  oci restore -d --pid-file /run/networked.pid --image-path /run/networked --work-path /run/work -b /t/networked again < /dev/null \
+    > /run/again.log 2>&1 || { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && in_network /run/networked.pid && oci delete -f again && gone again && umount /run/network
+}
+
+test_checkpoint_without_the_network() {
+  start offline || return 1
+  oci checkpoint --empty-ns network --image-path /run/offline --work-path /run/work offline || { tail -n 20 /run/work/dump.log; return 1; }
+  oci restore -d --empty-ns network --image-path /run/offline --work-path /run/work -b /t/offline again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && is "$(oci exec again ls /sys/class/net)" lo && oci delete -f again
+}
+
+may_lock() { hold_lock /t/shared/lock try; is $? "$1"; }
+test_checkpoint_with_file_locks() {
+  start locked && eventually may_lock 1 || return 1
+  out=$(oci checkpoint --image-path /run/unlocked --work-path /run/work locked 2>&1); is $? 1 && has "$out" lock && has_status locked running &&
+    [ ! -e /run/unlocked/sampan.json ] || return 1
+  oci checkpoint --file-locks --image-path /run/locked --work-path /run/work locked || { tail -n 20 /run/work/dump.log; return 1; }
+  may_lock 0 || return 1
+  oci restore -d --file-locks --image-path /run/locked --work-path /run/work -b /t/locked again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  may_lock 1 && oci delete -f again
+}
+
+# Memory goes to a page server meanwhile; here it is on the same machine.
+test_checkpoint_to_a_page_server() {
+  start count || return 1
+  eventually test -s /t/shared/count
+  mkdir -p /run/served
+  criu page-server -D /run/served -o server.log --address 127.0.0.1 --port 9876 -d || { cat /run/served/server.log; return 1; }
+  oci checkpoint --page-server 127.0.0.1:9876 --image-path /run/paged --work-path /run/work count || { tail -n 20 /run/work/dump.log; return 1; }
+  eventually test -e /run/served/pages-1.img
+  [ ! -e /run/paged/pages-1.img ] || { echo "pages are here, too"; return 1; }
+  mv /run/served/*.img /run/paged/
+  oci restore -d --image-path /run/paged --work-path /run/work -b /t/count again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && oci delete -f again
+}
+
+# The container ends only after a new one has its memory, which comes as it is touched.
+test_checkpoint_with_lazy_pages() {
+  start count || return 1
+  eventually test -s /t/shared/count
+  mkfifo /run/status; exec 8<> /run/status
+  oci checkpoint --lazy-pages --page-server 127.0.0.1:9877 --status-fd 8 --image-path /run/lazy --work-path /run/lazy.work count \
+    > /run/lazy.log 2>&1 &
+  dumping=$!
+  timeout 20 head -c 1 /run/status > /run/status.byte
+  is "$(stat -c %s /run/status.byte)" 1 || { cat /run/lazy.log; tail -n 20 /run/lazy.work/dump.log; return 1; }
+  kill -0 $dumping || { echo "did not wait"; return 1; }
+  criu lazy-pages --page-server --address 127.0.0.1 --port 9877 -D /run/lazy -W /run/lazy -o lazy-pages.log -v4 &
+  eventually test -S /run/lazy/lazy-pages.socket || { tail -n 20 /run/lazy/lazy-pages.log; return 1; }
+  stopped_at=$(cat /t/shared/count)
+  oci restore -d --lazy-pages --image-path /run/lazy --work-path /run/lazy -b /t/count again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/lazy/restore.log; return 1; }
+  counts_on() { [ "$(cat /t/shared/count)" -gt "$stopped_at" ]; }
+  wait $dumping; is $? 0 && eventually counts_on && has_status again running && oci delete -f again && exec 8>&-
+}
+
+# Those in the runtime's namespaces run again; what those inside did is part of what comes back.
+test_hooks_of_a_restore() {
+  rm -f /run/hooks; start hooked || return 1
+  is "$(cat /run/hooks | tr '\n' ' ')" "prestart createRuntime poststart " || return 1
+  oci checkpoint --image-path /run/hooked --work-path /run/work hooked || { tail -n 20 /run/work/dump.log; return 1; }
+  rm -f /run/hooks
+  oci restore -d --image-path /run/hooked --work-path /run/work -b /t/hooked again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  is "$(cat /run/hooks | tr '\n' ' ')" "prestart createRuntime poststart " && oci delete -f again || return 1
+  mkdir -p /run/refusing; sed 's/echo createRuntime/echo no; exit 3; echo/' /t/hooked/config.json > /run/refusing/config.json
+  out=$(oci restore -d --image-path /run/hooked --work-path /run/work -b /run/refusing again < /dev/null 2>&1); is $? 1 || return 1
+  has "$out" "createRuntime hook /bin/sh: exit code 3" && gone again && is "$(oci list -q)" ""
+}
+
 test_restore_tells_why_it_can_not() {
   out=$(oci restore --image-path /run/no-images -b /t/count nothing 2>&1); is $? 1 && has "$out" "no checkpoint of ours" && gone nothing
 }
@@ -193,8 +302,11 @@ test_nothing_is_left() {
     is "$(grep -c /t/rootfs /proc/mounts)" 0
 }
 
+# Each in a shell of its own and for a bounded time; what it leaves running can't hold up the next.
 run_test() {
-  if out=$("$1" 2>&1); then printf '\nRESULT ok %s\n' "$1"; else printf '\n%s\n' "RESULT failed $1: $(echo "$out" | tr '\r\n' '  ' | tail -c 1500)"; fi
+  if timeout -s KILL 120 /bin/sh /t/guest.sh one "$1" < /dev/null > /said 2>&1; then printf '\nRESULT ok %s\n' "$1"; else
+    printf '\n%s\n' "RESULT failed $1: $(tr '\r\n' '  ' < /said | tail -c 1500)"
+  fi
 }
 
 mount_all() {
@@ -213,6 +325,11 @@ test_no_pivot_on_a_ramfs() {
   out=$(oci run -b /t/echo pivoted 2>&1); [ $? -ne 7 ] || { echo "pivot_root worked: no ramfs?"; return 1; }
   out=$(oci run --no-pivot -b /t/echo moved 2> /dev/null); is $? 7 && is "$out" out && gone moved
 }
+
+if [ "$1" = one ]; then
+  "$2"
+  exit
+fi
 
 if [ "$1" = first ]; then
   mount_all
@@ -237,5 +354,10 @@ fi
 
 ip link set lo up
 for module in $(cat /lib/modules/order); do insmod /lib/modules/$module.ko 2> /dev/null; done
+only=$(grep -o 'tests=[^ ]*' /proc/cmdline | cut -d= -f2 | tr ',' ' ')
+if [ -n "$only" ]; then
+  for name in $only; do run_test "$name"; done
+  exit
+fi
 for name in $(grep -o '^test_[a-z0-9_]*' /t/guest.sh | grep -v -e test_no_pivot -e test_nothing); do run_test "$name"; done
 run_test test_nothing_is_left

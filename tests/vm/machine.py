@@ -18,8 +18,9 @@ SOURCE = HERE.parents[1]
 BIN = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
 GUEST = HERE / "guest.sh"
 # In the order of what they want. All but the first are what criu looks for.
-MODULES = ["overlay", "libcrc32c", "nfnetlink", "nf_tables", "veth", "tun", "inet_diag", "unix_diag", "tcp_diag", "udp_diag",
-           "af_packet_diag", "netlink_diag", "raw_diag"]
+MODULES = ["overlay", "libcrc32c", "nfnetlink", "nf_tables", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack",
+           "nf_conntrack_netlink", "veth", "tun", "inet_diag", "unix_diag", "tcp_diag", "udp_diag", "af_packet_diag",
+           "netlink_diag", "raw_diag"]
 
 
 def find_kernel():
@@ -113,6 +114,31 @@ def bundles(spec):
             one["process"]["capabilities"][kind].append("CAP_MKNOD")
         one["root"]["readonly"] = False
 
+    def on_a_terminal(one):
+        checkpointable(one)
+        one["process"]["terminal"] = True
+
+    def joins_network(one):
+        checkpointable(one)
+        one["linux"]["namespaces"].append({"type": "network", "path": "/run/network"})
+        shares(one)
+
+    def has_empty_network(one):
+        checkpointable(one)
+        one["linux"]["namespaces"].append({"type": "network"})
+
+    def with_hooks(one):
+        checkpointable(one)
+        say = "read state; echo {} >> /run/hooks"
+        one["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", say.format(kind)], "env": ["PATH=/bin"]}]
+                        for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")}
+        # Those two run inside.
+        for kind in ("createContainer", "startContainer"):
+            one["hooks"][kind][0]["args"][2] = "exit 0"
+
+    def shares(one):
+        one["mounts"].append({"destination": "/tmp", "type": "bind", "source": "/t/shared", "options": ["rbind", "rw"]})
+
     def in_subgroup(one):
         one["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]})
         one["process"]["noNewPrivileges"] = False
@@ -122,6 +148,8 @@ def bundles(spec):
         one["linux"]["resources"] = {}
 
     busy = "while :; do :; done"
+    sleeping = "while :; do sleep 1000; done"  # criu interrupts what waits
+    count = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.2; done"
     return {
         "sleep": make("exec sleep 1000"),
         "echo": make("echo out; echo err >&2; exit 7"),
@@ -136,9 +164,12 @@ def bundles(spec):
         "stubborn": make("trap '' TERM INT; (trap '' TERM; while :; do sleep 1; done) & (sleep 1000 &) ; " + busy),
         "cgroups": make("cat /proc/self/cgroup; ls -d /sys/fs/cgroup/cgroup.procs; mkdir /sys/fs/cgroup/inner && echo made",
                         in_subgroup),
-        "count": make("i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.2; done",
-                      lambda one: (checkpointable(one), one["mounts"].append(
-                          {"destination": "/tmp", "type": "bind", "source": "/t/shared", "options": ["rbind", "rw"]}))),
+        "count": make(count, lambda one: (checkpointable(one), shares(one))),
+        "networked": make(count, joins_network),
+        "offline": make(sleeping, has_empty_network),
+        "hooked": make(sleeping, with_hooks),
+        "locked": make("exec hold_lock /tmp/lock", lambda one: (checkpointable(one), shares(one))),
+        "typed": make("i=0; while read line; do i=$((i+1)); echo \"$i $line $(tty)\" > /dev/console; done", on_a_terminal),
     }
 
 
@@ -160,6 +191,9 @@ def build(folder, modules):
         image.directory(f"t/rootfs/{name}")
     for program in ("sampan-oci", "sampan", "sampan-init"):
         image.program(str(BIN / program), f"/bin/{program}")
+    for tool, place in (("console_receiver", "bin"), ("hold_lock", "bin"), ("hold_lock", "t/rootfs/bin")):
+        subprocess.run(["c++", "-O1", "-static", "-o", folder / tool, HERE / f"{tool}.cc"], check=True)
+        image.file(f"{place}/{tool}", folder / tool)
     criu = shutil.which("criu")
     if criu:
         image.program(criu, "/bin/criu")
@@ -178,10 +212,14 @@ def build(folder, modules):
     return image
 
 
-def boot(kernel, initramfs, seconds=600):
-    """Everything that the guest said until it powered off."""
+def boot(kernel, initramfs, seconds=int(os.environ.get("VM_SECONDS", 600))):
+    """Everything that the guest said until it powered off. VM_TESTS names some tests: only those are run."""
     words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none",
              "-kernel", kernel, "-initrd", str(initramfs),
-             "-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 swapaccount=1"]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
-    return done.stdout.decode(errors="replace")
+             "-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 swapaccount=1 tests=" +
+             os.environ.get("VM_TESTS", "").replace(" ", ",")]
+    try:
+        output = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds).stdout
+    except subprocess.TimeoutExpired as late:
+        output = late.stdout or b""
+    return output.decode(errors="replace")
