@@ -20,8 +20,6 @@ namespace {
 using Failure = CgroupWrite::Failure;
 using Kind = CgroupWrite::Kind;
 
-std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
 void sleep_milliseconds(long milliseconds) {
   const timespec time = {.tv_sec = 0, .tv_nsec = milliseconds * 1000000};
   nanosleep(&time, nullptr);

@@ -27,8 +27,6 @@ T parse_value(std::string_view text) {
   return value;
 }
 
-std::uint64_t number_of(const std::string& file) { return find_number(file).value_or(0); }
-
 // memory.limit_in_bytes, memory.memsw.usage_in_bytes, …
 std::optional<Usage> read_v1_usage(const std::string& prefix) {
   const auto limit = find_number(prefix + "limit_in_bytes");

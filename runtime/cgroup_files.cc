@@ -71,6 +71,13 @@ std::optional<std::uint64_t> find_number(const std::string& file) {
   return value >= kV1Unlimited ? std::numeric_limits<std::uint64_t>::max() : value;
 }
 
+std::uint64_t number_of(const std::string& file) { return find_number(file).value_or(0); }
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
+}
+
 std::vector<std::string> split_words(std::string_view text) {
   std::vector<std::string> words;
   constexpr std::string_view kBlank = " \t\n,";

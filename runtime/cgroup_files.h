@@ -14,6 +14,8 @@ namespace runtime {
 std::optional<std::uint64_t> find_flat_value(std::string_view text, std::string_view name);
 // A file that holds one number; "max" and v1's "no limit" give UINT64_MAX. nullopt: no such file.
 std::optional<std::uint64_t> find_number(const std::string& file);
+std::uint64_t number_of(const std::string& file);  // 0 where there is no such file
+std::string parent_of(const std::string& path);    // "/" of what lies right below it
 std::vector<std::string> split_words(std::string_view text);
 
 // 0 or errno. One write(2), as these files want it.

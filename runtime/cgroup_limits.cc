@@ -10,7 +10,7 @@ namespace {
 
 using Failure = CgroupWrite::Failure;
 
-[[noreturn]] void throw_invalid(const std::string& text) {
+[[noreturn]] void throw_bad_limit(const std::string& text) {
   throw base::Error(base::ErrorKind::kInvalid, text);
 }
 
@@ -156,10 +156,10 @@ void add_rdma(Writes& writes, const oci::Resources& resources) {
 void check_memory(const oci::Resources::Memory& memory) {
   const std::int64_t limit = memory.limit.value_or(0);
   const std::int64_t swap = memory.swap.value_or(0);
-  if (limit < -1 || swap < -1) throw_invalid("memory limit below zero");
-  if (swap > 0 && limit <= 0) throw_invalid("memory+swap limit without memory limit");
-  if (swap > 0 && swap < limit) throw_invalid("memory+swap limit is below the memory limit");
-  if (memory.swappiness.value_or(0) > 100) throw_invalid("memory swappiness above 100");
+  if (limit < -1 || swap < -1) throw_bad_limit("memory limit below zero");
+  if (swap > 0 && limit <= 0) throw_bad_limit("memory+swap limit without memory limit");
+  if (swap > 0 && swap < limit) throw_bad_limit("memory+swap limit is below the memory limit");
+  if (memory.swappiness.value_or(0) > 100) throw_bad_limit("memory swappiness above 100");
   if (memory.kernel.value_or(0) > 0) {
     throw base::Error(base::ErrorKind::kUnsupported,
                       "linux.resources.memory.kernel: kernels have no such limit any more");
@@ -178,7 +178,7 @@ void check_resources(const oci::Resources& resources) {
     const bool bad = name.empty() || name.front() == '.' ||
                      name.find_first_of("/\n") != std::string::npos ||
                      name.find('\0') != std::string::npos;
-    if (bad) throw_invalid(std::string(what) + " \"" + name + "\"");
+    if (bad) throw_bad_limit(std::string(what) + " \"" + name + "\"");
   };
   for (const auto& [file, value] : resources.unified) check_name(file, "unified cgroup file");
   for (const auto& [size, limit] : resources.hugepage_limits) check_name(size, "huge page size");

@@ -2,7 +2,9 @@
 
 #include "base/error.h"
 #include "runtime/cgroup.h"
+#include "runtime/cgroup_files.h"
 #include "runtime/cgroup_limits.h"
+#include "runtime/name_lists.h"
 
 namespace runtime {
 namespace {
@@ -59,10 +61,6 @@ void refuse_v1_only(const oci::Resources& resources) {
   }
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 // "a//b/./c" as {a, b, c}. Refuses ".." so that no spec names a group outside of its parent.
 std::vector<std::string> split_path(const std::string& path) {
   std::vector<std::string> parts;
@@ -78,11 +76,6 @@ std::vector<std::string> split_path(const std::string& path) {
     parts.push_back(std::move(part));
   }
   return parts;
-}
-
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
 }
 
 // The directories from below the mount point down to the container's own.

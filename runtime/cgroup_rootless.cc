@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_below(const std::string& file, const std::string& directory) {
+bool is_in_group(const std::string& file, const std::string& directory) {
   return file.starts_with(directory + "/");
 }
 
@@ -34,15 +34,15 @@ bool is_limit(const CgroupWrite& write) {
 
 void drop_directory(CgroupPlan& plan, const std::string& directory) {
   for (const CgroupWrite& write : plan.writes) {
-    if (!is_below(write.file, directory) || !is_limit(write)) continue;
+    if (!is_in_group(write.file, directory) || !is_limit(write)) continue;
     throw base::Error(base::ErrorKind::kUnsupported,
                       "linux.resources: " + write.file +
                           " can't be written: no cgroup there is delegated to this user");
   }
   std::erase_if(plan.writes,
-                [&](const CgroupWrite& write) { return is_below(write.file, directory); });
+                [&](const CgroupWrite& write) { return is_in_group(write.file, directory); });
   std::erase_if(plan.task_files,
-                [&](const std::string& file) { return is_below(file, directory); });
+                [&](const std::string& file) { return is_in_group(file, directory); });
   std::erase(plan.directories, directory);
   if (plan.clone_into == directory) {
     plan.clone_into.clear();
@@ -65,8 +65,8 @@ CgroupPlan keep_permitted(CgroupPlan plan, std::vector<std::string>& decisions) 
     return write.kind == CgroupWrite::Kind::kInheritIfEmpty &&
            std::none_of(plan.directories.begin(), plan.directories.end(),
                         [&](const std::string& each) {
-                          return is_below(each, fs::path(write.file).parent_path()) ||
-                                 is_below(write.file, each);
+                          return is_in_group(each, fs::path(write.file).parent_path()) ||
+                                 is_in_group(write.file, each);
                         });
   });
   const bool has_device_list = std::any_of(plan.writes.begin(), plan.writes.end(), is_device_list);

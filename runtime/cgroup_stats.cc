@@ -15,8 +15,6 @@ constexpr std::uint64_t kNanosecondsPerTick = 10000000;
 
 std::string text_of(const std::string& file) { return base::find_file(file).value_or(""); }
 
-std::uint64_t number_of(const std::string& file) { return find_number(file).value_or(0); }
-
 std::uint64_t flat(std::string_view text, std::string_view name) {
   return find_flat_value(text, name).value_or(0);
 }

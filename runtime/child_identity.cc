@@ -15,8 +15,6 @@ namespace {
 
 constexpr int kLastCapability = 63;
 
-int as_int(long result) noexcept { return result < 0 ? -1 : 0; }
-
 int control_process(int option, unsigned long second, unsigned long third = 0) noexcept {
   return as_int(call(SYS_prctl, option, second, third, 0UL, 0UL));
 }

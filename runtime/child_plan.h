@@ -104,6 +104,7 @@ struct Op : StepNumbers {
 };
 
 inline constexpr int kSharedSlots = 16;
+inline constexpr unsigned kNewTime = 0x80;  // CLONE_NEWTIME, only in newer headers
 
 struct ChildPlan {
   const Op* ops = nullptr;

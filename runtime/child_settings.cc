@@ -10,10 +10,7 @@
 namespace runtime {
 namespace {
 
-constexpr unsigned kNewTime = 0x80;      // CLONE_NEWTIME, only in newer headers
 constexpr int kIoPriorityOfProcess = 1;  // IOPRIO_WHO_PROCESS
-
-int as_int(long result) noexcept { return result < 0 ? -1 : 0; }
 
 // Of the host's procfs, before anything of the image is in sight; whatever else is mounted there
 // would keep the text and change nothing (CVE-2019-16884).

@@ -36,6 +36,8 @@ inline long call(long number, Arguments... arguments) noexcept {
   return ::syscall(number, arguments...);
 }
 
+inline int as_int(long result) noexcept { return result < 0 ? -1 : 0; }
+
 inline int open_in(int dir_fd, const char* path, uint64_t flags, uint64_t resolve) noexcept {
   open_how how = {};
   how.flags = flags | O_CLOEXEC;

@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/process.h"
 #include "base/trace.h"
+#include "runtime/child_plan.h"
 #include "runtime/setup.h"
 
 namespace runtime {
@@ -27,7 +28,6 @@ using base::UniqueFd;
 
 constexpr int kTimedOut = 254, kNotStarted = 255;
 constexpr std::size_t kShownOutput = 4096;
-constexpr int kNewTime = 0x80;
 
 UniqueFd memory_file(const std::string& content) {
   UniqueFd fd(base::check(memfd_create("hook", MFD_CLOEXEC), "memfd_create"));
@@ -76,7 +76,7 @@ int execute_hook_inside(const oci::Hook& hook, int state_fd, int output_fd, cons
     int flags =
         CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     if (record.has_user_namespace) flags |= CLONE_NEWUSER;
-    if (record.has_time_namespace) flags |= kNewTime;
+    if (record.has_time_namespace) flags |= static_cast<int>(kNewTime);
     if (record.has_user_namespace) {
       flags &= ~static_cast<int>(shared_namespaces(record.state.init.pid));
     }

@@ -44,7 +44,7 @@ constexpr const char* kWithoutEffect[] = {"defaults", "async",  "nolazytime", "n
                                           "loud",     "silent", "noiversion", "iversion", "none"};
 
 template <class Words>
-bool contains(const Words& words, const std::string& word) {
+bool is_among(const Words& words, const std::string& word) {
   return std::any_of(std::begin(words), std::end(words),
                      [&](const char* each) { return word == each; });
 }
@@ -91,7 +91,7 @@ Propagation find_propagation(const std::string& word) {
 MountOptions parse_mount_options(const std::vector<std::string>& options) {
   MountOptions result;
   for (const std::string& option : options) {
-    if (option.empty() || contains(kWithoutEffect, option)) continue;
+    if (option.empty() || is_among(kWithoutEffect, option)) continue;
     if (option == "bind" || option == "rbind") {
       result.bind = true;
       result.recursive_bind |= option == "rbind";
@@ -104,7 +104,7 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
     }
     if (find_special(option, result)) continue;
     const std::string key = option.substr(0, option.find('='));
-    if (contains(kRefused, key)) {
+    if (is_among(kRefused, key)) {
       throw base::Error(base::ErrorKind::kUnsupported, "mount option \"" + option + "\"");
     }
     if (const Attribute* attribute = find_attribute(option)) {

@@ -12,13 +12,16 @@
 #include "base/files.h"
 
 namespace runtime {
+
+Step& add(Plan& plan, StepKind kind) {
+  plan.steps.push_back(Step{.kind = kind});
+  return plan.steps.back();
+}
 namespace {
 
 using base::Error;
 using base::ErrorKind;
 using oci::NamespaceType;
-
-constexpr std::uint64_t kNewTime = 0x80;  // CLONE_NEWTIME, only in newer headers
 
 std::uint64_t clone_flag(NamespaceType type) {
   switch (type) {
@@ -40,11 +43,6 @@ std::uint64_t clone_flag(NamespaceType type) {
       return kNewTime;
   }
   return 0;
-}
-
-Step& add(Plan& plan, StepKind kind) {
-  plan.steps.push_back(Step{.kind = kind});
-  return plan.steps.back();
 }
 
 void add_sync(Plan& plan, SyncPoint point) {

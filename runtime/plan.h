@@ -87,6 +87,8 @@ bool loads_filter_first(const ExecTarget& target, const oci::Process& process,
 Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
                const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host);
 
+Step& add(Plan& plan, StepKind kind);  // the next one
+
 // "mount overlay on /": what an error says and `--explain` prints.
 std::string describe(const Step& step);
 std::string render(const Plan& plan);  // numbered from 1, one step a line

@@ -26,11 +26,6 @@ constexpr std::pair<const char*, int> kResources[] = {
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::uint32_t kNoId = 0xffffffffU;  // "do not change" for setresuid(2)
 
-Step& add(Plan& plan, StepKind kind) {
-  plan.steps.push_back(Step{.kind = kind});
-  return plan.steps.back();
-}
-
 int resource_number(const std::string& type) {
   for (const auto& [name, number] : kResources) {
     if (type == name) return number;

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 
 #include "base/error.h"
+#include "runtime/name_lists.h"
 #include "runtime/plan.h"
 
 namespace runtime {
@@ -62,24 +63,12 @@ constexpr Name<std::uint64_t> kMemoryFlags[] = {{"MPOL_F_STATIC_NODES", 1U << 15
 
 constexpr std::uint32_t kLargestNumber = 8191;  // of a processor or a memory node
 
-Step& add(Plan& plan, StepKind kind) {
-  plan.steps.push_back(Step{.kind = kind});
-  return plan.steps.back();
-}
-
 template <class Table>
 auto value_of(const Table& table, const std::string& name, const char* field) {
   for (const auto& entry : table) {
     if (name == entry.name) return entry.value;
   }
   throw Error(ErrorKind::kInvalid, std::string(field) + ": \"" + name + "\" is not known");
-}
-
-template <class Table>
-std::vector<std::string> names_of(const Table& table) {
-  std::vector<std::string> names;
-  for (const auto& entry : table) names.emplace_back(entry.name);
-  return names;
 }
 
 [[noreturn]] void throw_field(const std::string& field, const std::string& reason) {

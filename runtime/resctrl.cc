@@ -101,7 +101,7 @@ void write_schemata(const ResctrlGroup& group, const std::vector<std::string>& l
 
 bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-void make_group(const std::string& path) {
+void make_class(const std::string& path) {
   if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return;
   const int error = errno;  // ENOSPC: the processor has no class left
   base::throw_errno("linux.intelRdt: make " + path, error);
@@ -218,10 +218,10 @@ void apply_resctrl(const ResctrlPlan& plan) {
   const ResctrlGroup& group = plan.group;
   const bool exists = is_there(group.class_path);
   if (!exists) {
-    make_group(group.class_path);
+    make_class(group.class_path);
     write_schemata(group, plan.schemata);
   }
-  if (!group.monitor.empty()) make_group(group.monitor);
+  if (!group.monitor.empty()) make_class(group.monitor);
 }
 
 void join_resctrl(const ResctrlGroup& group, pid_t pid) {

@@ -9,13 +9,12 @@
 #include <set>
 
 #include "base/error.h"
+#include "runtime/name_lists.h"
 #include "runtime/seccomp_emit.h"
 #include "runtime/seccomp_numbers.h"
 
 namespace runtime {
 namespace {
-
-constexpr std::uint32_t kX32Bit = 0x40000000;
 
 struct Action {
   const char* name;
@@ -59,7 +58,7 @@ constexpr Flag kFlags[] = {
     {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", kWaitKillable},
 };
 
-[[noreturn]] void throw_invalid(const std::string& text) {
+[[noreturn]] void throw_bad_profile(const std::string& text) {
   throw base::Error(base::ErrorKind::kInvalid, "seccomp: " + text);
 }
 
@@ -68,25 +67,19 @@ const auto& entry_of(const Table& table, const std::string& name, const char* wh
   for (const auto& entry : table) {
     if (name == entry.name) return entry;
   }
-  throw_invalid(std::string("unknown ") + what + " \"" + name + "\"");
-}
-
-template <class Table>
-std::vector<std::string> names_of(const Table& table) {
-  std::vector<std::string> names;
-  for (const auto& entry : table) names.emplace_back(entry.name);
-  return names;
+  throw_bad_profile(std::string("unknown ") + what + " \"" + name + "\"");
 }
 
 std::uint32_t parse_action(const std::string& name,
                            const std::optional<std::uint32_t>& errno_value) {
   const Action& action = entry_of(kActions, name, "action");
   if (!action.takes_errno) {
-    if (errno_value && *errno_value != 0) throw_invalid("errnoRet with action \"" + name + "\"");
+    if (errno_value && *errno_value != 0)
+      throw_bad_profile("errnoRet with action \"" + name + "\"");
     return action.value;
   }
   const std::uint32_t value = errno_value.value_or(EPERM);
-  if (value > SECCOMP_RET_DATA) throw_invalid("errnoRet " + std::to_string(value));
+  if (value > SECCOMP_RET_DATA) throw_bad_profile("errnoRet " + std::to_string(value));
   return action.value | value;
 }
 
@@ -99,7 +92,7 @@ std::uint32_t parse_flags(const std::vector<std::string>& names) {
 }
 
 ArgumentTest parse_test(const oci::SyscallArgument& argument, int bits) {
-  if (argument.index > 5) throw_invalid("argument index " + std::to_string(argument.index));
+  if (argument.index > 5) throw_bad_profile("argument index " + std::to_string(argument.index));
   ArgumentTest test{.index = argument.index,
                     .comparison = entry_of(kOperators, argument.op, "operator").comparison,
                     .value = argument.value,
@@ -269,12 +262,12 @@ Section make_section(std::uint32_t audit, const std::vector<const Table*>& table
 
 void check_notify(const oci::Seccomp& profile, SeccompProgram& program) {
   if (profile.default_action == "SCMP_ACT_NOTIFY")
-    throw_invalid("SCMP_ACT_NOTIFY as default action");
+    throw_bad_profile("SCMP_ACT_NOTIFY as default action");
   for (const oci::SyscallRule& rule : profile.syscalls) {
     if (rule.action != "SCMP_ACT_NOTIFY") continue;
     // The descriptor is handed over by this call: filtering it would wait for itself.
     if (std::find(rule.names.begin(), rule.names.end(), "write") != rule.names.end()) {
-      throw_invalid("SCMP_ACT_NOTIFY for write");
+      throw_bad_profile("SCMP_ACT_NOTIFY for write");
     }
     program.has_listener = true;
   }
@@ -282,7 +275,7 @@ void check_notify(const oci::Seccomp& profile, SeccompProgram& program) {
     program.flags &= ~kWaitKillable;  // about calls that wait for a listener; refused without one
     return;
   }
-  if (profile.listener_path.empty()) throw_invalid("SCMP_ACT_NOTIFY without listenerPath");
+  if (profile.listener_path.empty()) throw_bad_profile("SCMP_ACT_NOTIFY without listenerPath");
   program.listener_path = profile.listener_path;
   program.listener_metadata = profile.listener_metadata;
   // One descriptor can't be for several threads' filters, seccomp(2); the process has one anyway.

@@ -21,6 +21,8 @@ struct SeccompArchitecture {
 std::optional<SeccompArchitecture> parse_seccomp_architecture(const std::string& name);
 SeccompArchitecture native_seccomp_architecture();
 
+inline constexpr std::uint32_t kX32Bit = 0x40000000;  // __X32_SYSCALL_BIT of <asm/unistd.h>
+
 // One number that stands for a name. `multiplexed`: the number is socketcall(2) or ipc(2), and the
 // name is meant only where argument 0 is `call`.
 struct SyscallNumber {

@@ -9,6 +9,7 @@
 #include "oci/json.h"
 #include "runtime/default_seccomp.h"
 #include "runtime/defaults.h"
+#include "runtime/name_lists.h"
 
 namespace runtime {
 namespace {
@@ -45,7 +46,7 @@ std::vector<std::string> list_member(const Json& object, const char* name) {
   return list;
 }
 
-std::uint64_t number_of(const Json& value, const char* name) {
+std::uint64_t member_number(const Json& value, const char* name) {
   if (!value.is_number_unsigned())
     throw_profile(std::string("\"") + name + "\" is not a number from 0 on");
   return value.get<std::uint64_t>();
@@ -54,7 +55,7 @@ std::uint64_t number_of(const Json& value, const char* name) {
 std::optional<std::uint32_t> errno_member(const Json& object, const char* name) {
   const Json* const member = find_member(object, name);
   if (member == nullptr) return std::nullopt;
-  const std::uint64_t value = number_of(*member, name);
+  const std::uint64_t value = member_number(*member, name);
   if (value > 4095) throw_profile(std::string("\"") + name + "\" is no error number");  // MAX_ERRNO
   return static_cast<std::uint32_t>(value);
 }
@@ -90,10 +91,6 @@ bool kernel_is_at_least(const std::string& wanted) {
   return parse_kernel(name.release) >= parse_kernel(wanted);
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 const Json& condition_member(const Json& rule, const char* name) {
   static const Json none = Json::object();
   const Json* const member = find_member(rule, name);
@@ -123,13 +120,14 @@ bool applies(const Json& rule, const std::set<std::string>& capabilities) {
 oci::SyscallArgument parse_argument(const Json& json) {
   oci::SyscallArgument argument;
   if (const Json* index = find_member(json, "index")) {
-    const std::uint64_t value = number_of(*index, "index");
+    const std::uint64_t value = member_number(*index, "index");
     if (value > 5) throw_profile("argument index " + std::to_string(value));
     argument.index = static_cast<std::uint32_t>(value);
   }
-  if (const Json* value = find_member(json, "value")) argument.value = number_of(*value, "value");
+  if (const Json* value = find_member(json, "value"))
+    argument.value = member_number(*value, "value");
   if (const Json* value = find_member(json, "valueTwo"))
-    argument.value_two = number_of(*value, "valueTwo");
+    argument.value_two = member_number(*value, "valueTwo");
   argument.op = text_member(json, "op");
   return argument;
 }

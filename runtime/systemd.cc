@@ -210,7 +210,7 @@ std::vector<BusProperty> plan_unit(const SystemdUnit& unit, const std::string& i
 Placeholder::Placeholder() : pid_(base::check(fork(), "fork")) {
   if (pid_ != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (;;) pause();
+  for (;;) ::pause();
 }
 
 Placeholder::~Placeholder() {
