@@ -97,6 +97,16 @@ constexpr Command kCommands[] = {
     {"image tree", "Show the layers of images and who shares them", run_image_tree},
     {"image umount", "", run_image_unmount},
     {"image unmount", "Unmount what 'image mount' has mounted", run_image_unmount},
+    {"network connect", "Connect a container to a network", run_network_connect},
+    {"network create", "Create a network", run_network_create},
+    {"network disconnect", "Disconnect a container from a network", run_network_disconnect},
+    {"network inspect", "Display detailed information on one or more networks",
+     run_network_inspect},
+    {"network list", "", run_network_ls},
+    {"network ls", "List networks", run_network_ls},
+    {"network prune", "Remove all unused networks", run_network_prune},
+    {"network remove", "", run_network_rm},
+    {"network rm", "Remove one or more networks", run_network_rm},
     {"system check", "Compare layers, blobs and images with their digests", run_system_check},
     {"system df", "Show disk usage", run_system_df},
     {"system info", "", run_info},
@@ -182,8 +192,8 @@ std::pair<const Command*, std::size_t> find_command(const Words& words) {
   std::vector<std::string> known;
   for (const Command& command : kCommands) known.emplace_back(command.name);
   const std::string& first = words[0];
-  const bool is_family =
-      first == "container" || first == "image" || first == "bundle" || first == "system";
+  const bool is_family = first == "container" || first == "image" || first == "bundle" ||
+                         first == "system" || first == "network";
   const std::string shown = is_family && words.size() > 1 ? first + " " + words[1] : first;
   std::string text = "'" + shown + "' is not a sampan command.";
   if (const std::string near = nearest(shown, known); !near.empty())

@@ -224,9 +224,14 @@ std::vector<engine::PortOption> parse_ports(const std::string& text) {
   if (last != std::string::npos) {
     rest.resize(last);
     const std::size_t colon = rest.rfind(':');
-    host_text = colon == std::string::npos ? rest : rest.substr(colon + 1);
-    if (colon != std::string::npos) {
-      address = network::Ipv4::parse(rest.substr(0, colon)).str();
+    const bool has_address = colon != std::string::npos;
+    host_text = has_address ? rest.substr(colon + 1) : rest;
+    if (has_address) {
+      const std::string text_of = rest.substr(0, colon);
+      if (text_of.find(':') != std::string::npos && text_of.front() != '[') {
+        invalid("invalid IP address: " + text_of + ": an IPv6 address stands in [brackets]");
+      }
+      address = network::IpAddress::parse(text_of).str();
     } else if (rest.find('.') != std::string::npos) {
       invalid("invalid hostPort: " + rest);
     }
@@ -236,7 +241,7 @@ std::vector<engine::PortOption> parse_ports(const std::string& text) {
   if (container.first == 0) invalid("invalid containerPort: " + container_text);
   const PortRange host = host_text.empty() ? PortRange{} : parse_range("hostPort", host_text);
   const bool is_fixed = !host_text.empty() && host.first != 0;
-  if (is_fixed && host.count() != container.count()) {
+  if (is_fixed && host.count() != container.count() && container.count() != 1) {
     invalid("invalid ranges specified for container and host Ports: " + container_text + " and " +
             host_text);
   }
@@ -246,6 +251,10 @@ std::vector<engine::PortOption> parse_ports(const std::string& text) {
                      .host_port = static_cast<std::uint16_t>(is_fixed ? host.first + i : 0),
                      .container_port = static_cast<std::uint16_t>(container.first + i),
                      .protocol = protocol});
+    // Any one of the range for a single port.
+    if (is_fixed && host.count() != container.count()) {
+      ports.back().host_port_last = static_cast<std::uint16_t>(host.last);
+    }
   }
   return ports;
 }

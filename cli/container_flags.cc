@@ -51,13 +51,6 @@ std::map<std::string, std::string> pairs_of(const std::vector<std::string>& entr
   return pairs;
 }
 
-engine::NetworkMode network_mode(const std::string& text) {
-  if (text == "bridge" || text == "default") return engine::NetworkMode::kBridge;
-  if (text == "none") return engine::NetworkMode::kNone;
-  if (text == "host") return engine::NetworkMode::kHost;
-  throw base::Error(base::ErrorKind::kNotFound, "network " + text + " not found");
-}
-
 engine::PullPolicy pull_policy(const std::string& text) {
   if (text == "missing") return engine::PullPolicy::kMissing;
   if (text == "always") return engine::PullPolicy::kAlways;
@@ -70,7 +63,7 @@ engine::PullPolicy pull_policy(const std::string& text) {
 
 std::vector<Flag> ContainerFlags::flags() {
   std::vector<Flag> all = identity_flags();
-  for (auto group : {resource_flags(), isolation_flags()}) {
+  for (auto group : {resource_flags(), isolation_flags(), network_flags_.flags()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;
@@ -133,8 +126,6 @@ std::vector<Flag> ContainerFlags::isolation_flags() {
       {"--tmpfs", "list", "Mount a tmpfs directory", &tmpfs_},
       {"-p,--publish", "list", "Publish a container's port(s) to the host", &ports_},
       {"-P,--publish-all", "", "Publish all exposed ports to random ports", &o.publish_all},
-      {"--network,--net", "network",
-       "Connect a container to a network (\"bridge\", \"none\", \"host\")", &network_},
       {"--dns", "list", "Set custom DNS servers", &o.dns},
       {"--dns-search", "list", "Set custom DNS search domains", &o.dns_search},
       {"--dns-option", "list", "Set DNS options", &o.dns_options},
@@ -212,7 +203,7 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
     }
   }
   for (const std::string& entry : options.extra_hosts) check_extra_host(entry);
-  options.network = network_mode(network_);
+  network_flags_.apply(options);
   options.pull = pull_policy(pull_);
   if (options.network == engine::NetworkMode::kHost && !options.ports.empty()) {
     options.ports.clear();  // docker: discarded with a warning when using host network mode

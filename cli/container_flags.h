@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/arguments.h"
+#include "cli/network_flags.h"
 #include "engine/options.h"
 
 namespace cli {
@@ -27,11 +28,11 @@ class ContainerFlags {
   std::vector<Flag> resource_flags();
   std::vector<Flag> isolation_flags();
 
+  NetworkFlags network_flags_;
   engine::ContainerOptions options_;  // what needs no reading
   std::optional<std::string> entrypoint_, stop_timeout_;
   std::optional<int> oom_score_adj_;
-  std::string memory_, memory_swap_, memory_reservation_, shm_size_, cpus_, network_ = "bridge",
-                                                                            pull_ = "missing";
+  std::string memory_, memory_swap_, memory_reservation_, shm_size_, cpus_, pull_ = "missing";
   std::vector<std::string> env_, env_files_, volumes_, mounts_, tmpfs_, ports_, ulimits_, labels_,
       label_files_, sysctls_, log_options_;
 };

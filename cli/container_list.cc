@@ -34,10 +34,16 @@ std::string network_name(const ContainerInfo& info) {
       return "none";
     case engine::NetworkMode::kHost:
       return "host";
+    case engine::NetworkMode::kContainer:
+      return "container:" + info.options.network_container;
     case engine::NetworkMode::kBridge:
       break;
   }
-  return "bridge";
+  std::string names;
+  for (const engine::NetworkOption& option : info.options.networks) {
+    names += (names.empty() ? "" : ",") + option.name;
+  }
+  return names.empty() ? "bridge" : names;
 }
 
 std::vector<std::string> mount_names(const ContainerInfo& info) {
@@ -141,7 +147,7 @@ std::string container_status(const ContainerInfo& info, base::Nanoseconds now) {
 std::string published_ports(const ContainerInfo& info) {
   std::vector<std::string> parts;
   for (const auto& port : info.ports) {
-    parts.push_back(port.host_address.str() + ":" + std::to_string(port.host_port) + "->" +
+    parts.push_back(port.host_address.with_port(port.host_port) + "->" +
                     std::to_string(port.container_port) + "/" + protocol_name(port.protocol));
   }
   std::sort(parts.begin(), parts.end());
@@ -234,7 +240,8 @@ bool ContainerFilters::matches(const ContainerInfo& info) const {
       fits = info.row.status == ContainerStatus::kExited &&
              std::to_string(info.row.exit_code) == value;
     if (key == "ancestor") fits = matches_ancestor(info, value);
-    if (key == "network") fits = network_name(info) == value;
+    if (key == "network")
+      fits = ("," + network_name(info) + ",").find("," + value + ",") != std::string::npos;
     if (key == "publish")
       fits = published_ports(info).find(":" + value + "->") != std::string::npos;
     if (key == "volume") {

@@ -136,8 +136,8 @@ int run_port(const Globals& globals, const Words& words) {
         std::to_string(port.container_port) + "/" + protocol_name(port.protocol);
     if (!wanted.empty() && wanted != inside) continue;
     found = true;
-    print((wanted.empty() ? inside + " -> " : "") + port.host_address.str() + ":" +
-          std::to_string(port.host_port) + "\n");
+    print((wanted.empty() ? inside + " -> " : "") + port.host_address.with_port(port.host_port) +
+          "\n");
   }
   if (!wanted.empty() && !found) {
     throw base::Error(base::ErrorKind::kNotFound,

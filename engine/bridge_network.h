@@ -20,21 +20,12 @@ inline constexpr char kBridgeNetwork[] = "bridge";
 // hash of the root, so that two stores in one network namespace never share them; pure.
 network::BridgeConfig plan_bridge_names(const std::filesystem::path& root);
 
+// The default network's, where it has been made.
 std::optional<network::BridgeConfig> find_bridge(storage::Store& store);
 // Chooses a subnet that collides with nothing and inserts the row where there is none yet.
-network::BridgeConfig load_or_make_bridge(storage::Store& store, const Config& config);
-// What load_or_make_bridge() would make; changes nothing.
-network::BridgeConfig plan_bridge(storage::Store& store, const Config& config);
-
-storage::LeaseRequest plan_lease(const network::BridgeConfig& bridge);
-
-// What ContainerRow::ports and <state>/<id>/network.json hold.
-struct NetworkState {
-  network::BridgeConfig bridge;
-  network::Endpoint endpoint;  // address 0: not on the bridge
-};
-std::string render_network_state(const NetworkState& state);
-NetworkState parse_network_state(std::string_view json);  // {} for an empty text
+storage::NetworkRow load_or_make_bridge_row(storage::Store& store, const Config& config);
+// What that would make; changes nothing.
+storage::NetworkRow plan_bridge_row(storage::Store& store, const Config& config);
 
 // Ports of -p, and with -P those that the image exposes. Host ports may still be 0; throws
 // kInvalid.

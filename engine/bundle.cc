@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "engine/etc_files.h"
 #include "engine/host_facts.h"
+#include "engine/network_attach.h"
 #include "engine/spec.h"
 #include "engine/tree_copy.h"
 #include "engine/volumes.h"
@@ -40,9 +41,11 @@ HostsInput hosts_input(const BundleInput& input, const std::string& hostname) {
   HostsInput hosts;
   hosts.hostname = hostname;
   hosts.domainname = input.options.domainname;
-  if (input.network.endpoint.address.bits != 0) {
-    hosts.address = input.network.endpoint.address.str();
-    hosts.host_gateway = input.network.bridge.gateway.str();
+  for (const Attachment& attachment : input.network.attachments) {
+    const network::Endpoint& endpoint = attachment.endpoint;
+    if (endpoint.address.bits != 0) hosts.addresses.push_back(endpoint.address.str());
+    if (endpoint.address6) hosts.addresses.push_back(endpoint.address6->str());
+    if (hosts.host_gateway.empty()) hosts.host_gateway = attachment.link.gateway.str();
   }
   if (input.options.network == NetworkMode::kHost) {
     hosts.host_file = base::find_file("/etc/hosts", 1U << 20U).value_or("");
@@ -96,6 +99,9 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
   }
   if (input.options.init) spec.mounts.init_program = init_program(config);
   spec.host = gather_host_facts(input.options);
+  if (input.options.network == NetworkMode::kContainer) {
+    spec.network_namespace = shared_network(store, input.options.network_container);
+  }
   spec.cgroups_path = config.cgroup_parent + "/" + input.row.id;
   return plan_spec(spec);
 }
@@ -107,27 +113,15 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
   const fs::path& folder = directory.path();
   base::write_file(folder / "config.json", oci::render_runtime_spec(spec), 0600);
   base::write_file(folder / "hostname", spec.hostname + "\n");
-  base::write_file(folder / "hosts",
-                   render_hosts(input.options, hosts_input(input, spec.hostname)));
+  HostsInput hosts = hosts_input(input, spec.hostname);
+  hosts.links = find_links(store, input.options);
+  base::write_file(folder / "hosts", render_hosts(input.options, hosts));
   base::write_file(folder / "resolv.conf",
-                   render_resolv_conf(input.options, read_host_resolv_conf()));
-  if (input.network.endpoint.address.bits != 0) {
+                   has_name_server(input.network)
+                       ? render_own_resolv_conf(input.options, read_host_resolv_conf())
+                       : render_resolv_conf(input.options, read_host_resolv_conf()));
+  if (!input.network.attachments.empty()) {
     base::write_file(directory.network_file(), render_network_state(input.network), 0600);
-  }
-}
-
-void complete_endpoint(BundleInput& input) {
-  network::Endpoint& endpoint = input.network.endpoint;
-  endpoint.container_id = input.row.id;
-  endpoint.mac = network::mac_of(endpoint.address);
-  endpoint.ports.clear();
-  for (const PortOption& port : plan_ports(input.options, input.image_config.exposed_ports)) {
-    endpoint.ports.push_back({.host_address = port.host_address.empty()
-                                                  ? network::Ipv4{}
-                                                  : network::Ipv4::parse(port.host_address),
-                              .host_port = port.host_port,
-                              .container_port = port.container_port,
-                              .protocol = port.protocol});
   }
 }
 

@@ -8,6 +8,7 @@
 #include "engine/bridge_network.h"
 #include "engine/engine.h"
 #include "engine/image_tree.h"
+#include "engine/network_state.h"
 #include "engine/run_directory.h"
 #include "engine/volumes.h"
 #include "oci/image_config.h"
@@ -36,9 +37,6 @@ enum class EtcFiles { kBound, kLeftOut };
 oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
                            const RunDirectory& directory, const BundleInput& input,
                            EtcFiles etc_files);
-
-// The endpoint of a bridge address that is known: names, ports as asked for.
-void complete_endpoint(BundleInput& input);
 
 // Writes config.json, hosts, hostname, resolv.conf and network.json into the locked `directory`.
 void write_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,

@@ -14,6 +14,7 @@
 #include "engine/log_writer.h"
 #include "engine/mount_plan.h"
 #include "engine/names.h"
+#include "engine/network_attach.h"
 #include "engine/process_plan.h"
 #include "engine/security_plan.h"
 #include "engine/signals.h"
@@ -154,13 +155,13 @@ std::uint64_t number_of(const std::string& id) {
 }
 
 // Inserts the row under the user's name, or under made-up ones until one is free.
-std::optional<std::uint32_t> insert_row(storage::Store& store, storage::ContainerRow& row,
-                                        const std::optional<storage::LeaseRequest>& lease) {
-  if (!row.name.empty()) return store.add_container(row, lease);
+std::vector<std::uint32_t> insert_row(storage::Store& store, storage::ContainerRow& row,
+                                      const std::vector<storage::LeaseRequest>& leases) {
+  if (!row.name.empty()) return store.add_container_on(row, leases);
   for (int attempt = 0;; ++attempt) {
     row.name = plan_name(number_of(row.id), attempt);
     try {
-      return store.add_container(row, lease);
+      return store.add_container_on(row, leases);
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kConflict || attempt == kNameAttempts) throw;
     }
@@ -195,6 +196,7 @@ std::string Engine::create(const ContainerOptions& given,
   row.name = given.name;
   row.image_name = given.image;
   row.command = join(plan_arguments(input.image_config, given));
+  resolve_networks(state_->store, state_->config, input.options);
   row.created = base::now();
   row.auto_remove = given.auto_remove;
   row.options = render_options(input.options);
@@ -205,13 +207,9 @@ std::string Engine::create(const ContainerOptions& given,
   }
   {
     base::TraceStep step("engine", "add the container's row and address");
-    std::optional<storage::LeaseRequest> lease;
-    if (given.network == NetworkMode::kBridge) {
-      input.network.bridge = load_or_make_bridge(state_->store, state_->config);
-      lease = plan_lease(input.network.bridge);
-    }
-    const auto address = insert_row(state_->store, row, lease);
-    if (address) input.network.endpoint.address.bits = *address;
+    const auto plans = plan_attachments(state_->store, state_->config, input.options);
+    const auto addresses = insert_row(state_->store, row, all_leases(plans));
+    input.network = make_network_state(plans, addresses, row.id);
   }
   try {
     make_volumes(state_->store, input.options,

@@ -12,13 +12,16 @@ namespace engine {
 
 ContainerInfo make_info(const storage::ContainerRow& row) {
   ContainerInfo info{.row = row, .options = parse_options(row.options)};
-  const NetworkState network = parse_network_state(row.ports);
-  if (network.endpoint.address.bits == 0) return info;
-  info.ip_address = network.endpoint.address.str();
-  info.gateway = network.bridge.gateway.str();
-  info.mac_address = network::format_mac(network.endpoint.mac);
-  info.ip_prefix = network.bridge.subnet.prefix;
-  info.ports = network.endpoint.ports;
+  info.network = parse_network_state(row.ports);
+  for (const Attachment& attachment : info.network.attachments) {
+    const network::Endpoint& endpoint = attachment.endpoint;
+    if (!endpoint.ports.empty()) info.ports = endpoint.ports;
+    if (attachment.network != kBridgeNetwork) continue;
+    info.ip_address = endpoint.address.str();
+    info.gateway = attachment.link.gateway.str();
+    info.mac_address = network::format_mac(endpoint.mac);
+    info.ip_prefix = attachment.link.subnet.prefix;
+  }
   return info;
 }
 

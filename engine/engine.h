@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/changes.h"
+#include "engine/network_state.h"
 #include "engine/options.h"
 #include "storage/changes.h"
 #include "storage/store.h"
@@ -20,11 +21,14 @@ namespace engine {
 
 namespace fs = std::filesystem;
 
+struct NetworkChange;
+
 struct Config {
   fs::path root = "/var/lib/sampan";
   fs::path state = "/run/sampan";  // must not outlive a boot
   std::string cgroup_parent = "/sampan";
-  std::string bridge_subnet;  // empty: chosen on first use
+  std::string bridge_subnet;      // empty: chosen on first use
+  bool obey_host_filter = false;  // see network::HostFilter
   std::vector<std::string> insecure_registries;
   fs::path image_helper;  // empty: sampan-image, beside our own binary
   fs::path init_helper;   // empty: sampan-init, beside our own binary
@@ -34,7 +38,9 @@ struct Config {
 struct ContainerInfo {
   storage::ContainerRow row;
   ContainerOptions options;
-  std::string ip_address, gateway, mac_address;  // empty where none
+  NetworkState network;  // of one that runs
+  // On the default network; empty where it is not there.
+  std::string ip_address, gateway, mac_address;
   int ip_prefix = 0;
   std::vector<network::PublishedPort> ports;
 };
@@ -112,6 +118,9 @@ class Engine {
   void unpause(std::string_view name_or_id);
   void restart(std::string_view name_or_id, std::optional<int> seconds);
   void rename(std::string_view name_or_id, std::string_view new_name);
+
+  // networks.h has the commands that end here.
+  void change_network(std::string_view name_or_id, const NetworkChange& change);
 
   std::optional<ContainerInfo> find_container(std::string_view name_or_id);
   ContainerInfo load_container(std::string_view name_or_id);  // kNotFound: "No such container: x"

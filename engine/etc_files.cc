@@ -1,5 +1,6 @@
 #include "engine/etc_files.h"
 
+#include <algorithm>
 #include <sstream>
 #include <vector>
 
@@ -58,6 +59,20 @@ Resolver read_resolver(std::string_view file, bool keep_loopback) {
   return resolver;
 }
 
+void apply_options(Resolver& resolver, const ContainerOptions& options) {
+  if (!options.dns_options.empty()) resolver.options = options.dns_options;
+  if (!options.dns_search.empty()) resolver.search = options.dns_search;
+  if (resolver.search.size() == 1 && resolver.search.front() == ".") resolver.search.clear();
+}
+
+std::string render(const Resolver& resolver) {
+  std::string text;
+  for (const std::string& server : resolver.nameservers) text += "nameserver " + server + "\n";
+  if (!resolver.search.empty()) text += "search " + join(resolver.search) + "\n";
+  if (!resolver.options.empty()) text += "options " + join(resolver.options) + "\n";
+  return text;
+}
+
 // "name:address" or "name=address"; the address may hold colons.
 std::string render_extra_host(const std::string& entry, const std::string& gateway) {
   const std::size_t split = entry.find_first_of(":=");
@@ -90,8 +105,9 @@ std::string render_hosts(const ContainerOptions& options, const HostsInput& inpu
   for (const std::string& entry : options.extra_hosts) {
     text += render_extra_host(entry, input.host_gateway);
   }
-  if (!input.address.empty()) {
-    text += input.address + "\t";
+  for (const std::string& line : input.links) text += line + "\n";
+  for (const std::string& address : input.addresses) {
+    text += address + "\t";
     if (!input.domainname.empty()) text += input.hostname + "." + input.domainname + " ";
     text += input.hostname + "\n";
   }
@@ -106,16 +122,26 @@ std::string render_resolv_conf(const ContainerOptions& options, std::string_view
 
   Resolver resolver = read_resolver(host_file, host_network);
   if (!options.dns.empty()) resolver.nameservers = options.dns;
-  if (!options.dns_options.empty()) resolver.options = options.dns_options;
-  if (!options.dns_search.empty()) resolver.search = options.dns_search;
-  if (resolver.search.size() == 1 && resolver.search.front() == ".") resolver.search.clear();
+  apply_options(resolver, options);
   if (resolver.nameservers.empty()) resolver.nameservers = {"8.8.8.8", "8.8.4.4"};
+  return render(resolver);
+}
 
-  std::string text;
-  for (const std::string& server : resolver.nameservers) text += "nameserver " + server + "\n";
-  if (!resolver.search.empty()) text += "search " + join(resolver.search) + "\n";
-  if (!resolver.options.empty()) text += "options " + join(resolver.options) + "\n";
-  return text;
+std::string render_own_resolv_conf(const ContainerOptions& options, std::string_view host_file) {
+  Resolver resolver = read_resolver(host_file, true);
+  apply_options(resolver, options);
+  resolver.nameservers = {kNameServer};
+  // A name without a dot is a container's: it is asked for as it is.
+  const bool has_ndots = std::any_of(resolver.options.begin(), resolver.options.end(),
+                                     [](const auto& text) { return text.starts_with("ndots:"); });
+  if (!has_ndots) resolver.options.emplace_back("ndots:0");
+  return render(resolver);
+}
+
+std::vector<std::string> upstream_servers(const ContainerOptions& options,
+                                          std::string_view host_file) {
+  if (!options.dns.empty()) return options.dns;
+  return read_resolver(host_file, true).nameservers;
 }
 
 }  // namespace engine

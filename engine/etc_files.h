@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/options.h"
 
@@ -10,9 +11,10 @@ namespace engine {
 
 struct HostsInput {
   std::string hostname, domainname;
-  std::string address;       // the container's own; empty where it has none
-  std::string host_gateway;  // what "host-gateway" stands for; empty where there is none
-  std::string host_file;     // the host's /etc/hosts: taken over as it is with --network host
+  std::vector<std::string> addresses;  // the container's own
+  std::vector<std::string> links;      // lines for --link
+  std::string host_gateway;            // what "host-gateway" stands for; empty where there is none
+  std::string host_file;  // the host's /etc/hosts: taken over as it is with --network host
 };
 // Throws kInvalid where an extra host has no address, or wants a gateway that does not exist.
 std::string render_hosts(const ContainerOptions& options, const HostsInput& input);
@@ -21,5 +23,12 @@ std::string render_hosts(const ContainerOptions& options, const HostsInput& inpu
 // container's network; where none is left, 8.8.8.8 and 8.8.4.4 as docker has it. With --network
 // host the host's file is taken as it is. --dns, --dns-search and --dns-option replace its parts.
 std::string render_resolv_conf(const ContainerOptions& options, std::string_view host_file);
+
+// Where the monitor answers, at 127.0.0.11: search and options as above.
+inline constexpr const char* kNameServer = "127.0.0.11";
+std::string render_own_resolv_conf(const ContainerOptions& options, std::string_view host_file);
+// Whom it asks itself: --dns, or the host's servers, those on loopback included.
+std::vector<std::string> upstream_servers(const ContainerOptions& options,
+                                          std::string_view host_file);
 
 }  // namespace engine

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "engine/network_attach.h"
 #include "engine/volumes.h"
 
 namespace engine {
@@ -24,6 +25,8 @@ int start_exit_code(base::ErrorKind kind) {
 
 void record_start(storage::Store& store, const std::string& id, const base::ProcessId& init,
                   const NetworkState& network) {
+  const auto named = store.find_container(id);
+  if (named && has_name_server(network)) store.set_hosts(id, plan_hosts(*named, network));
   const base::ProcessId monitor = base::find_process(getpid()).value_or(base::ProcessId{});
   store.modify_container(id, [&](storage::ContainerRow& row) {
     row.status = storage::ContainerStatus::kRunning;
@@ -46,6 +49,7 @@ void record_failure(storage::Store& store, const storage::ContainerRow& row,
     discard_container_files(store, row, parse_options(row.options));
     return;
   }
+  store.set_hosts(row.id, {});
   store.modify_container(row.id, [&](storage::ContainerRow& current) {
     current.status = storage::ContainerStatus::kCreated;
     current.exit_code = start_exit_code(error.kind());
@@ -60,7 +64,7 @@ bool record_exit(storage::Store& store, const storage::ContainerRow& row, int co
     store.remove_container(row.id);
     return true;
   }
-  bool leased = false;
+  NetworkState networks;
   const auto written = store.modify_container(row.id, [&](storage::ContainerRow& current) {
     current.status = storage::ContainerStatus::kExited;
     current.exit_code = code;
@@ -68,10 +72,10 @@ bool record_exit(storage::Store& store, const storage::ContainerRow& row, int co
     current.finished = base::now();
     current.init = {};
     current.monitor = {};
-    leased = !current.ports.empty();
+    networks = parse_network_state(current.ports);
     current.ports.clear();
   });
-  if (leased) store.release_address(row.id, kBridgeNetwork);
+  release_networks(store, row.id, networks);
   return !written;
 }
 

@@ -6,6 +6,7 @@
 #include "engine/engine_state.h"
 #include "engine/host_facts.h"
 #include "engine/mount_plan.h"
+#include "engine/network_attach.h"
 #include "engine/spec.h"
 #include "engine/volumes.h"
 #include "network/bridge.h"
@@ -33,6 +34,34 @@ std::string explain_layers(storage::Store& store, const storage::ImageRow& image
   text +=
       "writable layer\n  " + overlay.upper.string() + "\n  work " + overlay.work.string() + "\n";
   return text;
+}
+
+void append(std::vector<network::Step>& steps, const std::vector<network::Step>& more) {
+  steps.insert(steps.end(), more.begin(), more.end());
+}
+
+void add_plan(network::NetworkPlan& plan, const network::NetworkPlan& more) {
+  append(plan.bridge, more.bridge);
+  append(plan.endpoint, more.endpoint);
+  append(plan.ports, more.ports);
+}
+
+// With the first address of each; nothing is made.
+NetworkState example_network(storage::Store& store, const Config& config,
+                             const ContainerOptions& options) {
+  std::vector<AttachmentPlan> plans;
+  if (options.networks.empty()) {
+    const NetworkSettings settings = parse_network_settings(plan_bridge_row(store, config), config);
+    plans.push_back({.attachment = {.network = kBridgeNetwork, .link = settings.link},
+                     .leases = plan_leases(kBridgeNetwork, settings, "", "")});
+  } else {
+    plans = plan_attachments(store, config, options);
+  }
+  std::vector<std::uint32_t> addresses;
+  for (const storage::LeaseRequest& lease : all_leases(plans)) {
+    addresses.push_back(lease.wanted.value_or(lease.first + 1));
+  }
+  return make_network_state(plans, addresses, kExampleId);
 }
 
 std::string explain_mount_sources(storage::Store& store, const ContainerOptions& options) {
@@ -72,15 +101,17 @@ std::string Engine::explain(const ContainerOptions& options) {
   text += explain_mount_sources(store, input.options);
   network::NetworkPlan network;
   if (options.network == NetworkMode::kBridge) {
-    input.network.bridge = plan_bridge(store, state_->config);
-    input.network.endpoint.address.bits = plan_lease(input.network.bridge).first;
-    complete_endpoint(input);
-    network = network::plan_endpoint(input.network.bridge, input.network.endpoint);
-    text += "network " + input.network.bridge.bridge + ", " + input.network.bridge.subnet.str() +
-            ", gateway " + input.network.bridge.gateway.str() + "\n";
+    input.network = example_network(store, state_->config, input.options);
+    set_ports(input.network, input.options, input.image_config, state_->config, store);
+    for (const Attachment& attachment : input.network.attachments) {
+      add_plan(network, network::plan_endpoint(attachment.link, attachment.endpoint));
+      text += "network " + attachment.link.bridge + ", " + attachment.link.subnet.str() +
+              ", gateway " + attachment.link.gateway.str() + "\n";
+    }
   } else {
-    text += options.network == NetworkMode::kHost ? "network of the host\n"
-                                                  : "network: its own, with loopback only\n";
+    text += options.network == NetworkMode::kHost        ? "network of the host\n"
+            : options.network == NetworkMode::kContainer ? "network of another container\n"
+                                                         : "network: its own, with loopback only\n";
   }
   add_steps(text, "bridge, where missing", network.bridge);
   add_steps(text, "network of the container", network.endpoint);

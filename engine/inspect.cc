@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "engine/bridge_network.h"
 #include "engine/bundle.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
@@ -36,16 +37,59 @@ Json list_or_null(const std::vector<std::string>& list) {
   return list.empty() ? Json(nullptr) : Json(list);
 }
 
-const char* network_word(NetworkMode mode) {
-  switch (mode) {
+std::string network_word(const ContainerOptions& options) {
+  switch (options.network) {
     case NetworkMode::kNone:
       return "none";
     case NetworkMode::kHost:
       return "host";
+    case NetworkMode::kContainer:
+      return "container:" + options.network_container;
     case NetworkMode::kBridge:
       break;
   }
-  return "bridge";
+  return options.networks.empty() ? "bridge" : options.networks.front().name;
+}
+
+Json endpoint_json(const Attachment& attachment, const std::string& container_name,
+                   const std::string& id) {
+  const network::Endpoint& endpoint = attachment.endpoint;
+  Json names = Json::array();
+  if (attachment.network != kBridgeNetwork) {
+    names.push_back(container_name);
+    for (const std::string& alias : attachment.aliases) names.push_back(alias);
+    names.push_back(id.substr(0, 12));
+  }
+  const bool has_v6 = endpoint.address6.has_value();
+  return {{"Aliases", attachment.aliases.empty() ? Json(nullptr) : Json(attachment.aliases)},
+          {"MacAddress", network::format_mac(endpoint.mac)},
+          {"NetworkID", attachment.network_id},
+          {"EndpointID", id},
+          {"Gateway", attachment.link.gateway.str()},
+          {"IPAddress", endpoint.address.bits == 0 ? "" : endpoint.address.str()},
+          {"IPPrefixLen", attachment.link.subnet.prefix},
+          {"IPv6Gateway", has_v6 ? attachment.link.gateway6.str() : ""},
+          {"GlobalIPv6Address", has_v6 ? endpoint.address6->str() : ""},
+          {"GlobalIPv6PrefixLen", has_v6 ? attachment.link.subnet6->prefix : 0},
+          {"DNSNames", names.empty() ? Json(nullptr) : names}};
+}
+
+// Of a container that does not run: what it will be on.
+Json planned_networks(const ContainerOptions& options) {
+  Json networks = Json::object();
+  const auto add = [&](const std::string& name, const std::vector<std::string>& aliases) {
+    networks[name] = {{"Aliases", aliases.empty() ? Json(nullptr) : Json(aliases)},
+                      {"MacAddress", ""},
+                      {"NetworkID", ""},
+                      {"EndpointID", ""},
+                      {"Gateway", ""},
+                      {"IPAddress", ""},
+                      {"IPPrefixLen", 0}};
+  };
+  if (options.network == NetworkMode::kContainer) return networks;
+  if (options.networks.empty()) add(network_word(options), {});
+  for (const NetworkOption& option : options.networks) add(option.name, option.aliases);
+  return networks;
 }
 
 std::string port_key(std::uint16_t port, network::Protocol protocol) {
@@ -86,7 +130,7 @@ Json host_config_json(const ContainerOptions& options, const oci::RuntimeSpec& s
   for (const auto& [key, value] : options.log_options) log_options[key] = value;
   return {{"Binds", binds_of(options)},
           {"LogConfig", {{"Type", options.log_driver}, {"Config", log_options}}},
-          {"NetworkMode", network_word(options.network)},
+          {"NetworkMode", network_word(options)},
           {"PortBindings", port_bindings(options)},
           {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
           {"AutoRemove", options.auto_remove},
@@ -184,10 +228,10 @@ Json network_json(const ContainerInfo& info) {
         {{"HostIp", port.host_address.str()}, {"HostPort", std::to_string(port.host_port)}});
   }
   Json networks = Json::object();
-  networks[network_word(info.options.network)] = {{"Gateway", info.gateway},
-                                                  {"IPAddress", info.ip_address},
-                                                  {"IPPrefixLen", info.ip_prefix},
-                                                  {"MacAddress", info.mac_address}};
+  for (const Attachment& attachment : info.network.attachments) {
+    networks[attachment.network] = endpoint_json(attachment, info.row.name, info.row.id);
+  }
+  if (networks.empty()) networks = planned_networks(info.options);
   return {{"Ports", ports},
           {"Gateway", info.gateway},
           {"IPAddress", info.ip_address},

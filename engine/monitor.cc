@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/cleanup.h"
 #include "base/descriptor_passing.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -19,6 +20,7 @@
 #include "engine/exit_record.h"
 #include "engine/monitor_loop.h"
 #include "engine/monitor_start.h"
+#include "engine/network_change.h"
 
 namespace engine {
 namespace {
@@ -148,7 +150,7 @@ class Monitor {
   }
 
   void fail(std::optional<StartedContainer>& container, const base::Error& error) {
-    if (container) container->port_sockets.clear();
+    if (container) container->ports.reserved.clear();
     const bool gone = tear_down(directory_);
     if (const auto row = store_->find_container(job_.id)) record_failure(*store_, *row, error);
     starter_->send(FrameType::kError, render_error(error));
@@ -166,8 +168,10 @@ class Monitor {
   }
 
   void watch(StartedContainer& container) {
-    LoopHooks hooks = {.set_paused = [&](bool pause) { set_paused(pause); },
-                       .on_idle = [&] { become_small(); }};
+    LoopHooks hooks = {
+        .set_paused = [&](bool pause) { set_paused(pause); },
+        .change_network = [&](std::string_view payload) { change_network(container, payload); },
+        .on_idle = [&] { become_small(); }};
     MonitorLoop loop(container, make_log(*store_, container), std::move(listener_),
                      std::move(hooks));
     starter_->send(FrameType::kStarted, {});
@@ -193,14 +197,11 @@ class Monitor {
       oom = runtime::read_oom(container.process.cgroup_paths).killed;
     } catch (const base::Error&) {  // the groups are gone already
     }
-    const NetworkState& network = container.network;
-    if (!network.endpoint.ports.empty()) {
-      try {
-        network::unpublish(network.bridge, network.endpoint);
-      } catch (const base::Error&) {  // tear_down() tries once more
-      }
+    try {
+      unpublish_ports(container.network);
+    } catch (const base::Error&) {  // tear_down() tries once more
     }
-    container.port_sockets.clear();
+    container.ports.reserved.clear();
     const bool removed = record_exit(*store_, container.row, code, oom);
     loop.send_to_all(FrameType::kExit, render_number(static_cast<std::uint64_t>(code), 4));
     const bool gone = tear_down(directory_);
@@ -223,6 +224,12 @@ class Monitor {
     record_status(*store_, job_.id,
                   pause ? storage::ContainerStatus::kPaused : storage::ContainerStatus::kRunning);
     become_small();
+  }
+
+  void change_network(StartedContainer& container, std::string_view payload) {
+    if (!store_) store_.emplace(config_.root);
+    const base::Cleanup shrink([&] { become_small(); });
+    change_running(*store_, config_, directory_, container, parse_network_change(payload));
   }
 
   void become_small() {

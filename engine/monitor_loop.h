@@ -15,8 +15,9 @@
 namespace engine {
 
 struct LoopHooks {
-  std::function<void(bool pause)> set_paused;  // may throw
-  std::function<void()> on_idle;               // once, when the container has run for a while
+  std::function<void(bool pause)> set_paused;                    // may throw
+  std::function<void(std::string_view payload)> change_network;  // may throw
+  std::function<void()> on_idle;  // once, when the container has run for a while
 };
 
 // One thread, one epoll. Output is read only while every client keeps up, so memory stays bounded

@@ -82,6 +82,10 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       pause(client, frame.type);
       client.send(FrameType::kDone, {});
       break;
+    case FrameType::kNetwork:
+      hooks_.change_network(frame.payload);
+      client.send(FrameType::kDone, {});
+      break;
     case FrameType::kKeepTerminal:
       keep_terminal(client.take_descriptor());
       break;

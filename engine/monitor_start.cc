@@ -51,24 +51,21 @@ void reserve_network(storage::Store& store, const Config& config, const RunDirec
                      StartedContainer& container) {
   if (container.options.network != NetworkMode::kBridge) return;
   container.network = parse_network_state(base::read_file(directory.network_file()));
-  std::vector<PortOption> wanted;
-  for (const network::PublishedPort& port : container.network.endpoint.ports) {
-    wanted.push_back({.host_address = port.host_address.bits == 0 ? "" : port.host_address.str(),
-                      .host_port = port.host_port,
-                      .container_port = port.container_port,
-                      .protocol = port.protocol});
-  }
-  if (!wanted.empty()) {
+  Attachment* const publisher = container.network.publisher();
+  if (publisher != nullptr && !publisher->endpoint.ports.empty()) {
     PortReservation reservation =
         base::while_doing("driver failed programming external connectivity on endpoint " +
                               container.row.name + " (" + container.row.id + ")",
-                          [&] { return reserve_ports(wanted); });
-    container.network.endpoint.ports = std::move(reservation.ports);
-    container.port_sockets = std::move(reservation.sockets);
+                          [&] { return reserve_ports(publisher->endpoint.ports); });
+    publisher->endpoint.ports = reservation.ports();
+    container.ports = std::move(reservation);
     base::write_file(directory.network_file(), render_network_state(container.network), 0600);
   }
-  base::TraceStep step("engine", "make sure of the bridge " + container.network.bridge.bridge);
-  ensure_bridge(store, config, container.network.bridge);
+  for (const Attachment& attachment : container.network.attachments) {
+    if (!attachment.cni.empty()) continue;
+    base::TraceStep step("engine", "make sure of the bridge " + attachment.link.bridge);
+    ensure_bridge(store, config, attachment.link);
+  }
 }
 
 runtime::RootOverlay make_overlay(storage::Store& store, const storage::ContainerRow& row) {
@@ -85,13 +82,29 @@ runtime::RootOverlay make_overlay(storage::Store& store, const storage::Containe
 
 }  // namespace
 
+void connect_attachment(Attachment& attachment, int netns_fd) {
+  network::connect(attachment.link, attachment.endpoint, netns_fd);
+}
+
+void disconnect_attachment(const Attachment& attachment, int netns_fd) {
+  network::disconnect(attachment.endpoint, netns_fd);
+}
+
+void unpublish_ports(const NetworkState& state) {
+  for (const Attachment& attachment : state.attachments) {
+    if (!attachment.endpoint.ports.empty()) {
+      network::unpublish(attachment.link, attachment.endpoint);
+    }
+  }
+}
+
 StartedContainer create_from_bundle(storage::Store& store, const Config& config,
                                     const RunDirectory& directory, const std::string& id,
                                     const runtime::HostView* host) {
   StartedContainer container{.row = load_row(store, id),
                              .options = {},
                              .network = {},
-                             .port_sockets = {},
+                             .ports = {},
                              .process = {},
                              .in = {},
                              .out = {},
@@ -113,10 +126,9 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
   options.stdio = {.in = theirs.in.get(), .out = theirs.out.get(), .err = theirs.err.get()};
   options.configure_network = [&](pid_t, int netns_fd) {
     base::TraceStep step("engine", "configure the network");
-    if (container.options.network == NetworkMode::kBridge) {
-      network::connect(container.network.bridge, container.network.endpoint, netns_fd);
-    } else {
-      network::bring_up_loopback(netns_fd);
+    if (container.network.attachments.empty()) network::bring_up_loopback(netns_fd);
+    for (Attachment& attachment : container.network.attachments) {
+      connect_attachment(attachment, netns_fd);
     }
   };
   {
@@ -124,9 +136,10 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
     container.process = runtime::create(spec, options);
   }
   base::Cleanup undo([&] { static_cast<void>(tear_down(directory)); });
-  if (!container.network.endpoint.ports.empty()) {
+  if (const Attachment* publisher = container.network.publisher();
+      publisher != nullptr && !publisher->endpoint.ports.empty()) {
     base::TraceStep step("engine", "publish ports");
-    network::publish(container.network.bridge, container.network.endpoint);
+    network::publish(publisher->link, publisher->endpoint);
   }
   undo.dismiss();
   return container;
@@ -136,8 +149,7 @@ bool tear_down(const RunDirectory& directory) noexcept {
   bool complete = true;
   try {
     const auto text = base::find_file(directory.network_file());
-    const NetworkState state = parse_network_state(text.value_or(""));
-    if (!state.endpoint.ports.empty()) network::unpublish(state.bridge, state.endpoint);
+    unpublish_ports(parse_network_state(text.value_or("")));
   } catch (const base::Error& error) {
     // A file cut short by a crash (kInvalid) was written before anything was published.
     complete = error.kind() == base::ErrorKind::kInvalid;

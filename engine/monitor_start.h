@@ -17,7 +17,7 @@ struct StartedContainer {
   storage::ContainerRow row;
   ContainerOptions options;
   NetworkState network;
-  std::vector<base::UniqueFd> port_sockets;
+  PortReservation ports;
   runtime::Created process;
   base::UniqueFd in, out, err;  // our ends; with a terminal only process.console
 };
@@ -27,6 +27,11 @@ struct StartedContainer {
 StartedContainer create_from_bundle(storage::Store& store, const Config& config,
                                     const RunDirectory& directory, const std::string& id,
                                     const runtime::HostView* host);
+
+// One of its networks, in the container's network namespace.
+void connect_attachment(Attachment& attachment, int netns_fd);
+void disconnect_attachment(const Attachment& attachment, int netns_fd);
+void unpublish_ports(const NetworkState& state);
 
 // Firewall elements, control groups and runtime state of a container that has ended or must: what
 // was published is read from network.json. Never throws. False where something resists: the run

@@ -11,21 +11,25 @@
 namespace engine {
 namespace {
 
-std::vector<network::Endpoint> list_running(storage::Store& store, const Config& config) {
-  std::vector<network::Endpoint> endpoints;
+std::vector<network::Connected> list_running(storage::Store& store, const Config& config) {
+  std::vector<network::Connected> connected;
   for (const storage::ContainerRow& row : store.list_containers()) {
     if (!is_active(row.status) || !RunDirectory(config.state, row.id).is_locked()) continue;
-    network::Endpoint endpoint = parse_network_state(row.ports).endpoint;
-    if (!endpoint.ports.empty()) endpoints.push_back(std::move(endpoint));
+    for (Attachment& attachment : parse_network_state(row.ports).attachments) {
+      if (!attachment.cni.empty()) continue;
+      if (attachment.link.kind != network::LinkKind::kBridge) continue;
+      connected.push_back({std::move(attachment.link), std::move(attachment.endpoint)});
+    }
   }
-  return endpoints;
+  return connected;
 }
 
 // A monitor takes its ports back before it writes that its container has ended, and once more
 // afterwards: what ended while we published is withdrawn by it or by us, whoever is last.
 void withdraw_ended(storage::Store& store, const network::BridgeConfig& bridge,
-                    const std::vector<network::Endpoint>& endpoints) {
-  for (const network::Endpoint& endpoint : endpoints) {
+                    const std::vector<network::Connected>& connected) {
+  for (const auto& [config, endpoint] : connected) {
+    if (endpoint.ports.empty()) continue;
     const auto row = store.find_container(endpoint.container_id);
     if (!row || !is_active(row->status)) network::unpublish(bridge, endpoint);
   }
@@ -35,7 +39,7 @@ void withdraw_ended(storage::Store& store, const network::BridgeConfig& bridge,
 template <class Ensure>
 void publish_running(storage::Store& store, const Config& config,
                      const network::BridgeConfig& bridge, Ensure ensure) {
-  std::vector<network::Endpoint> published;
+  std::vector<network::Connected> published;
   bool marked = false;
   const fs::path mark = config.state / kRestoringMark;
   ensure(bridge, [&] {
@@ -55,21 +59,23 @@ void ensure_bridge(storage::Store& store, const Config& config,
 }
 
 void withdraw_strays(storage::Store& store, const Config& config) {
-  if (const auto bridge = find_bridge(store)) {
-    for (const network::Endpoint& endpoint : network::list_published(*bridge)) {
-      // Whoever starts, runs or ends a container holds its lock as long as its ports are published.
-      if (!RunDirectory(config.state, endpoint.container_id).is_locked()) {
-        network::unpublish(*bridge, endpoint);
-      }
+  const network::BridgeConfig names = plan_bridge_names(store.root());
+  for (const network::Endpoint& endpoint : network::list_published(names)) {
+    // Whoever starts, runs or ends a container holds its lock as long as its ports are published.
+    if (!RunDirectory(config.state, endpoint.container_id).is_locked()) {
+      network::unpublish(names, endpoint);
     }
   }
   unlink((config.state / kRestoringMark).c_str());
 }
 
-void restore_network(storage::Store& store, const Config& config) noexcept {
+void restore_network(storage::Store& store, const Config& config,
+                     const NetworkState& example) noexcept {
   try {
-    const auto bridge = find_bridge(store);
-    if (bridge) publish_running(store, config, *bridge, network::restore_firewall);
+    const Attachment* const attachment = example.publisher();
+    if (attachment != nullptr) {
+      publish_running(store, config, attachment->link, network::restore_firewall);
+    }
   } catch (const std::exception& error) {
     base::trace("engine", error.what());
   }

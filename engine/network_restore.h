@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/network_state.h"
 #include "network/bridge.h"
 #include "storage/store.h"
 
@@ -19,7 +20,9 @@ inline constexpr const char* kRestoringMark = "restoring";
 void withdraw_strays(storage::Store& store, const Config& config);
 
 // For commands that start nothing: costs a few questions to the kernel where all is in place, and
-// fails silently otherwise, since the command is about something else.
-void restore_network(storage::Store& store, const Config& config) noexcept;
+// fails silently otherwise, since the command is about something else. `example`: of any container
+// that runs; all networks share one table.
+void restore_network(storage::Store& store, const Config& config,
+                     const NetworkState& example) noexcept;
 
 }  // namespace engine

@@ -33,6 +33,7 @@ void visit(Visitor& field, PortOption& port) {
   field("hostPort", port.host_port);
   field("containerPort", port.container_port);
   field("protocol", port.protocol);
+  field("hostPortLast", port.host_port_last);
 }
 
 template <class Visitor>
@@ -40,6 +41,15 @@ void visit(Visitor& field, oci::Rlimit& limit) {
   field("type", limit.type);
   field("soft", limit.soft);
   field("hard", limit.hard);
+}
+
+template <class Visitor>
+void visit(Visitor& field, NetworkOption& network) {
+  field("name", network.name);
+  field("address", network.address);
+  field("address6", network.address6);
+  field("mac", network.mac);
+  field("aliases", network.aliases);
 }
 
 template <class Visitor>
@@ -65,6 +75,9 @@ void visit(Visitor& field, ContainerOptions& options) {
   field("ports", options.ports);
   field("publishAll", options.publish_all);
   field("network", options.network);
+  field("networks", options.networks);
+  field("networkContainer", options.network_container);
+  field("links", options.links);
   field("dns", options.dns);
   field("dnsSearch", options.dns_search);
   field("dnsOptions", options.dns_options);
@@ -96,7 +109,8 @@ void visit(Visitor& field, ContainerOptions& options) {
 
 template <class T>
 constexpr bool is_record = std::is_same_v<T, MountOption> || std::is_same_v<T, PortOption> ||
-                           std::is_same_v<T, oci::Rlimit> || std::is_same_v<T, ContainerOptions>;
+                           std::is_same_v<T, NetworkOption> || std::is_same_v<T, oci::Rlimit> ||
+                           std::is_same_v<T, ContainerOptions>;
 
 template <class T>
 struct IsOptional : std::false_type {};

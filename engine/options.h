@@ -29,10 +29,20 @@ struct PortOption {          // host_port 0: any free one
   std::string host_address;  // empty: any
   std::uint16_t host_port = 0, container_port = 0;
   network::Protocol protocol = network::Protocol::kTcp;
+  std::uint16_t host_port_last = 0;  // not 0: any from host_port on to this one
   friend bool operator==(const PortOption&, const PortOption&) = default;
 };
 
-enum class NetworkMode { kBridge, kNone, kHost };
+// kBridge: on the networks of ContainerOptions::networks.
+enum class NetworkMode { kBridge, kNone, kHost, kContainer };
+
+struct NetworkOption {
+  std::string name;
+  std::string address, address6, mac;  // empty: given by us
+  std::vector<std::string> aliases;
+  friend bool operator==(const NetworkOption&, const NetworkOption&) = default;
+};
+
 enum class PullPolicy { kMissing, kAlways, kNever };
 
 struct ContainerOptions {
@@ -49,6 +59,9 @@ struct ContainerOptions {
   std::vector<PortOption> ports;
   bool publish_all = false;
   NetworkMode network = NetworkMode::kBridge;
+  std::vector<NetworkOption> networks;  // of kBridge; none: the default one
+  std::string network_container;        // of kContainer
+  std::vector<std::string> links;       // "container:alias"
   std::vector<std::string> dns, dns_search, dns_options, extra_hosts;
   std::int64_t memory = 0, memory_swap = 0, memory_reservation = 0,
                shm_size = 64 << 20;  // bytes; 0: unset; swap -1: unlimited

@@ -69,6 +69,15 @@ void settle_leftover(storage::Store& store, const RunDirectory& directory, const
   if (gone) directory.remove();
 }
 
+// Of a container that runs; nothing where its file is just being written.
+NetworkState find_networks(const RunDirectory& directory) {
+  try {
+    return parse_network_state(base::find_file(directory.network_file()).value_or(""));
+  } catch (const base::Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 bool is_active(storage::ContainerStatus status) {
@@ -85,7 +94,8 @@ std::optional<storage::ContainerRow> settle_orphan(storage::Store& store, const 
 void reconcile(storage::Store& store, const Config& config) {
   const bool first = mkdir(config.state.c_str(), 0711) == 0;
   if (!first && errno != EEXIST) base::make_dirs(config.state, 0711);
-  bool has_network = false, has_strays = false;
+  bool has_strays = false;
+  NetworkState example;
   for (const std::string& name : list_names(config.state)) {
     if (name.starts_with(RunDirectory::kGonePrefix)) {
       base::remove_tree_quietly(config.state / name);
@@ -95,13 +105,13 @@ void reconcile(storage::Store& store, const Config& config) {
       const RunDirectory directory(config.state, name);
       if (!directory.is_locked()) {
         settle_leftover(store, directory, name);
-      } else if (!has_network) {
-        has_network = access(directory.network_file().c_str(), F_OK) == 0;
+      } else if (example.publisher() == nullptr) {
+        example = find_networks(directory);
       }
     }
   }
   if (has_strays) withdraw_strays(store, config);
-  if (has_network) restore_network(store, config);
+  if (example.publisher() != nullptr) restore_network(store, config, example);
   if (!first) return;
   for (const storage::ContainerRow& row : store.list_containers()) {
     if (is_active(row.status)) settle_orphan(store, config, row);

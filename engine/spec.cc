@@ -54,7 +54,7 @@ oci::Process plan_process(const SpecInput& input, const SecurityOptions& securit
   return process;
 }
 
-std::vector<oci::Namespace> plan_namespaces(NetworkMode network) {
+std::vector<oci::Namespace> plan_namespaces(NetworkMode network, const std::string& shared) {
   std::vector<oci::Namespace> namespaces;
   for (const oci::NamespaceType type :
        {oci::NamespaceType::kMount, oci::NamespaceType::kPid, oci::NamespaceType::kUts,
@@ -62,7 +62,7 @@ std::vector<oci::Namespace> plan_namespaces(NetworkMode network) {
     namespaces.push_back({.type = type, .path = {}});
   }
   if (network != NetworkMode::kHost) {
-    namespaces.push_back({.type = oci::NamespaceType::kNetwork, .path = {}});
+    namespaces.push_back({.type = oci::NamespaceType::kNetwork, .path = shared});
   }
   return namespaces;
 }
@@ -98,7 +98,7 @@ oci::RuntimeSpec plan_spec(const SpecInput& input) {
   spec.domainname = options.domainname;
   spec.process = plan_process(input, security, capabilities, spec.hostname);
   spec.mounts = plan_mounts(options, input.mounts);
-  spec.linux_.namespaces = plan_namespaces(options.network);
+  spec.linux_.namespaces = plan_namespaces(options.network, input.network_namespace);
   for (const HostDevice& device : input.host.devices) {
     spec.linux_.devices.push_back(device.node);
   }

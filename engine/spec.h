@@ -22,6 +22,7 @@ struct HostFacts {
 };
 
 struct SpecInput {
+  std::string network_namespace;  // of another container; empty: one of its own
   std::string id;
   oci::ImageConfig image;
   ContainerOptions options;

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/exit_record.h"
+#include "engine/network_attach.h"
 #include "engine/reconcile.h"
 #include "engine/volumes.h"
 
@@ -72,14 +73,8 @@ MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t
       make_volumes(store, input.options,
                    open_tree(store, input.image, store.container_dir(input.row.id)));
     }
-    if (input.options.network == NetworkMode::kBridge) {
-      if (!is_prepared) {
-        input.network.bridge = load_or_make_bridge(store, config);
-        const auto address = store.lease_address(input.row.id, plan_lease(input.network.bridge));
-        input.network.endpoint.address.bits = address.value_or(0);
-      }
-      complete_endpoint(input);
-    }
+    if (!is_prepared) input.network = lease_networks(store, config, input.options, input.row.id);
+    set_ports(input.network, input.options, input.image_config, config, store);
     write_bundle(store, config, directory, input);
     MonitorLink link = monitor->hand_over(input.row.id, std::move(start.lock), flags, wants);
     monitor.reset();

@@ -1,4 +1,4 @@
-// Ipv4 and Ipv4Subnet: addresses as values, host byte order inside.
+// Ipv4, Ipv6, their subnets and IpAddress, which is either: addresses as values.
 #pragma once
 
 #include <array>
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 
 namespace network {
 
@@ -34,7 +35,53 @@ struct Ipv4Subnet {
   friend auto operator<=>(const Ipv4Subnet&, const Ipv4Subnet&) = default;
 };
 
+struct Ipv6 {
+  std::array<std::uint8_t, 16> bytes{};
+  static Ipv6 parse(std::string_view text);  // throws kInvalid
+  std::string str() const;
+  // NOLINTNEXTLINE(modernize-use-nullptr)
+  friend auto operator<=>(const Ipv6&, const Ipv6&) = default;
+};
+
+struct Ipv6Subnet {
+  Ipv6 base;  // host bits are zero
+  int prefix = 0;
+  static Ipv6Subnet parse(std::string_view text);  // throws kInvalid
+  std::string str() const;
+  bool contains(const Ipv6& address) const;
+  bool overlaps(const Ipv6Subnet& other) const;
+  // The one whose last four bytes are `number` more than the base's; those that are leased.
+  Ipv6 host(std::uint32_t number) const;
+  std::uint32_t number_of(const Ipv6& address) const;  // what host() takes
+  std::uint32_t last_number() const;                   // of the last that four bytes can say
+  Ipv6 end() const;                                    // the first behind it; "::" where none is
+  // NOLINTNEXTLINE(modernize-use-nullptr)
+  friend auto operator<=>(const Ipv6Subnet&, const Ipv6Subnet&) = default;
+};
+
+class IpAddress {
+ public:
+  IpAddress() = default;  // 0.0.0.0
+  // Either is an address: these are meant to convert.
+  IpAddress(Ipv4 address) : value_(address) {}         // NOLINT(google-explicit-constructor)
+  IpAddress(const Ipv6& address) : value_(address) {}  // NOLINT(google-explicit-constructor)
+  static IpAddress parse(std::string_view text);       // "10.0.0.1", "::1", "[::1]"; kInvalid
+
+  bool is_v6() const { return std::holds_alternative<Ipv6>(value_); }
+  Ipv4 v4() const { return std::get<Ipv4>(value_); }
+  const Ipv6& v6() const { return std::get<Ipv6>(value_); }
+  bool is_any() const;       // 0.0.0.0 or ::
+  bool is_loopback() const;  // 127.0.0.0/8 or ::1
+  std::string str() const;
+  std::string with_port(std::uint16_t port) const;  // "10.0.0.1:80", "[::1]:80"
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+
+ private:
+  std::variant<Ipv4, Ipv6> value_;
+};
+
 std::array<std::uint8_t, 6> mac_of(Ipv4 address);  // 02:42:<address>
 std::string format_mac(const std::array<std::uint8_t, 6>& mac);
+std::array<std::uint8_t, 6> parse_mac(std::string_view text);  // "02:42:0a:00:00:02"; kInvalid
 
 }  // namespace network

@@ -1,5 +1,6 @@
 #include "network/bridge.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <linux/ethtool.h>
@@ -9,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/trace.h"
+#include "network/elements.h"
 #include "network/firewall.h"
 #include "network/flows.h"
 #include "network/link.h"
@@ -19,6 +21,7 @@
 namespace network {
 namespace {
 
+constexpr std::size_t kNameDigits = 11;        // of the id in a link's name
 constexpr std::size_t kLongestTableName = 64;  // the kernel takes 255; our buffers are smaller
 
 void check_config(const BridgeConfig& config) {
@@ -33,6 +36,7 @@ void check_config(const BridgeConfig& config) {
   if (config.table.empty() || config.table.size() > kLongestTableName) {
     refuse("invalid nftables table name \"" + config.table + "\"");
   }
+  if (config.kind != LinkKind::kBridge) return;
   if (config.subnet.prefix < 8 || config.subnet.prefix > 30 ||
       !config.subnet.contains(config.gateway) || config.gateway == config.subnet.base ||
       config.gateway == config.subnet.broadcast()) {
@@ -70,8 +74,20 @@ bool is_link_in_place(Netlink& route, const BridgeConfig& config) {
   const auto answers = route.ask(requests);
   if (answers[0].messages.empty() || answers[1].messages.empty()) return false;
   const LinkState link = parse_link(answers[0].messages.front());
+  if (config.vxlan && route.ask(find_link_request(tunnel_name(config))).messages.empty()) {
+    return false;
+  }
   return link.kind == "bridge" && link.is_up && link.forwards && link.routes_localnet &&
          is_local_address_of(answers[1].messages.front(), link.index);
+}
+
+void make_tunnel(Netlink& route, const BridgeConfig& config) {
+  const std::string name = tunnel_name(config);
+  if (!route.ask(find_link_request(name)).messages.empty()) return;
+  const std::vector<Step> create{create_tunnel_step(config, load_link_index(route, config.bridge))};
+  route.apply(create);
+  const std::vector<Step> peers = tunnel_peer_steps(config, load_link_index(route, name));
+  route.apply(peers);
 }
 
 void make_link(Netlink& route, const BridgeConfig& config) {
@@ -86,6 +102,24 @@ void make_link(Netlink& route, const BridgeConfig& config) {
       bridge_address_step(config, load_link_index(route, config.bridge))};
   route.apply(address);
   for (const Setting& setting : bridge_settings(config)) apply_setting(setting);
+  if (config.subnet6) {
+    const std::vector<Step> address6{
+        bridge_address6_step(config, load_link_index(route, config.bridge))};
+    route.apply(address6);
+  }
+  if (config.vxlan) make_tunnel(route, config);
+}
+
+// A parent of the user's must be there; ours is a dummy, for containers among themselves.
+void ensure_parent(const BridgeConfig& config) {
+  Netlink route(Netlink::Bus::kRoute);
+  if (!route.ask(find_link_request(config.parent)).messages.empty()) return;
+  if (config.parent != config.bridge) {
+    throw base::Error(base::ErrorKind::kNotFound,
+                      "parent interface " + config.parent + " of the network is not there");
+  }
+  const std::vector<Step> steps{create_dummy_step(config.parent)};
+  route.apply(steps);
 }
 
 // Creates the pair and returns the host's end. A container that starts again at once may meet its
@@ -95,6 +129,15 @@ std::string make_pair(Netlink& route, const BridgeConfig& config, const Endpoint
                       int netns_fd) {
   const int bridge_index = load_link_index(route, config.bridge);
   Endpoint named = endpoint;
+  // A second link of the same container takes its name from further digits.
+  const std::string& interface_name = endpoint.interface_name;
+  const char number = interface_name.back();
+  if (number > '0' && number <= '9' && named.container_id.size() > kNameDigits * 5) {
+    const std::size_t turn = static_cast<std::size_t>(number - '0') % 5 * kNameDigits;
+    std::rotate(named.container_id.begin(),
+                named.container_id.begin() + static_cast<std::ptrdiff_t>(turn),
+                named.container_id.end());
+  }
   for (;;) {
     const std::string name = host_link_name(named);
     const std::vector<Step> steps = veth_steps(config, named, bridge_index, netns_fd);
@@ -108,18 +151,35 @@ std::string make_pair(Netlink& route, const BridgeConfig& config, const Endpoint
   }
 }
 
+bool is_network_in_place(Netlink& netfilter, const BridgeConfig& config) {
+  const std::vector<Bytes> requests = find_network_requests(config);
+  for (const Netlink::Answer& answer : netfilter.ask(requests)) {
+    if (answer.messages.empty()) return false;
+  }
+  return true;
+}
+
+void append(std::vector<Step>& steps, std::vector<Step> more) {
+  steps.insert(steps.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
+}
+
 void ensure_firewall(const BridgeConfig& config, const ListEndpoints& running) {
   Netlink netfilter(Netlink::Bus::kNetfilter);
   const Firewall firewall = plan_firewall(config);
-  if (is_firewall_in_place(netfilter, config, firewall)) return;
+  if (is_firewall_in_place(netfilter, config, firewall)) {
+    if (!is_network_in_place(netfilter, config)) netfilter.commit(add_network_steps(config));
+    return;
+  }
   const base::TraceStep make("network", "make nftables table " + config.table);
-  const std::vector<Endpoint> endpoints = running ? running() : std::vector<Endpoint>();
-  std::vector<Step> elements;
-  for (const Endpoint& endpoint : endpoints) {
-    for (Step& step : publish_steps(config, endpoint)) elements.push_back(std::move(step));
+  const std::vector<Connected> connected = running ? running() : std::vector<Connected>();
+  std::vector<Step> elements = add_network_steps(config);
+  for (const Connected& one : connected) {
+    append(elements, add_network_steps(one.config));
+    append(elements, publish_steps(one.config, one.endpoint));
   }
   apply_firewall(netfilter, config, firewall, std::move(elements));
-  for (const Endpoint& endpoint : endpoints) forget_flows(endpoint);
+  for (const Connected& one : connected) forget_flows(one.endpoint);
 }
 
 }  // namespace
@@ -127,6 +187,7 @@ void ensure_firewall(const BridgeConfig& config, const ListEndpoints& running) {
 void ensure_bridge(const BridgeConfig& config, const ListEndpoints& running) {
   const base::TraceStep trace("network", "ensure bridge " + config.bridge);
   check_config(config);
+  if (config.kind != LinkKind::kBridge) return ensure_parent(config);
   Netlink route(Netlink::Bus::kRoute);
   if (!is_link_in_place(route, config)) {
     const base::TraceStep make("network", "make bridge " + config.bridge);
@@ -137,6 +198,7 @@ void ensure_bridge(const BridgeConfig& config, const ListEndpoints& running) {
 
 void restore_firewall(const BridgeConfig& config, const ListEndpoints& running) {
   check_config(config);
+  if (config.kind != LinkKind::kBridge) return;
   Netlink route(Netlink::Bus::kRoute);
   if (is_link_in_place(route, config)) ensure_firewall(config, running);
 }
@@ -144,13 +206,37 @@ void restore_firewall(const BridgeConfig& config, const ListEndpoints& running) 
 void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd) {
   const base::TraceStep trace("network", "connect " + endpoint.container_id);
   Netlink route(Netlink::Bus::kRoute);
-  const std::string host_link = make_pair(route, config, endpoint, netns_fd);
+  std::string host_link;
+  if (config.kind == LinkKind::kBridge) {
+    host_link = make_pair(route, config, endpoint, netns_fd);
+  } else {
+    const std::vector<Step> steps{
+        create_child_step(config, endpoint, load_link_index(route, config.parent), netns_fd)};
+    route.apply(steps);
+  }
   const InsideNetwork inside(netns_fd);
   apply_setting(container_setting(endpoint));
   Netlink far(Netlink::Bus::kRoute);
   far.apply(container_steps(config, endpoint, load_link_index(far, endpoint.interface_name)));
+  if (host_link.empty()) return;
   settle_carrier(route, host_link);  // `route` has stayed on the host's side
   settle_carrier(route, config.bridge);
+}
+
+void disconnect(const Endpoint& endpoint, int netns_fd) {
+  const base::TraceStep trace("network", "disconnect " + endpoint.container_id);
+  const InsideNetwork inside(netns_fd);
+  const std::vector<Step> steps{delete_link_step(endpoint.interface_name)};
+  const auto refusal = Netlink(Netlink::Bus::kRoute).try_apply(steps);
+  if (refusal && refusal->error != ENODEV) throw_refusal(steps, *refusal);
+}
+
+void route_by_default(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd) {
+  const InsideNetwork inside(netns_fd);
+  Netlink far(Netlink::Bus::kRoute);
+  Endpoint routed = endpoint;
+  routed.has_default_route = true;
+  far.apply(container_steps(config, routed, load_link_index(far, endpoint.interface_name)));
 }
 
 void bring_up_loopback(int netns_fd) {
@@ -160,13 +246,30 @@ void bring_up_loopback(int netns_fd) {
   Netlink(Netlink::Bus::kRoute).apply(steps);
 }
 
-void remove_bridge(const BridgeConfig& config) {
-  const base::TraceStep trace("network", "remove bridge " + config.bridge);
+void remove_network(const BridgeConfig& config) {
+  const base::TraceStep trace("network", "remove network " + config.bridge);
   check_config(config);
   Netlink route(Netlink::Bus::kRoute);
-  const std::vector<Step> steps{delete_bridge_step(config)};
-  const auto refusal = route.try_apply(steps);
-  if (refusal && refusal->error != ENODEV) throw_refusal(steps, *refusal);
+  std::vector<std::string> links;
+  if (config.vxlan) links.push_back(tunnel_name(config));
+  if (config.kind == LinkKind::kBridge || config.parent == config.bridge) {
+    links.push_back(config.bridge);
+  }
+  for (const std::string& link : links) {
+    const std::vector<Step> steps{delete_link_step(link)};
+    const auto refusal = route.try_apply(steps);
+    if (refusal && refusal->error != ENODEV) throw_refusal(steps, *refusal);
+  }
+  if (config.kind != LinkKind::kBridge) return;
+  Netlink netfilter(Netlink::Bus::kNetfilter);
+  if (!is_network_in_place(netfilter, config)) return;
+  std::vector<Step> steps = add_network_steps(config);  // so that all that goes is there
+  append(steps, delete_network_steps(config));
+  netfilter.commit(steps);
+}
+
+void remove_bridge(const BridgeConfig& config) {
+  remove_network(config);
   Netlink netfilter(Netlink::Bus::kNetfilter);
   remove_firewall(netfilter, config);
 }

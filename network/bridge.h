@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,23 +13,52 @@
 
 namespace network {
 
-// One bridge network. Names are derived from the store, so that two stores in one network namespace
-// never share a bridge or a table.
+enum class LinkKind : std::uint8_t {
+  kBridge,   // a bridge of ours with a veth pair for each container
+  kMacvlan,  // the containers' links are children of `parent`: they are its network's hosts
+  kIpvlan,
+};
+
+// A bridge that goes on on other machines, over UDP to each of them.
+struct VxlanTunnel {
+  std::uint32_t id = 0;  // 24 bits
+  std::uint16_t port = 4789;
+  std::optional<IpAddress> local;  // the address of ours that the others know
+  std::vector<IpAddress> peers;
+  friend bool operator==(const VxlanTunnel&, const VxlanTunnel&) = default;
+};
+
+// Whether what arrives from other hosts for a published port passes the host's own rules for
+// incoming packets (ufw): kObey leaves it to them, and to a relay behind the port's socket.
+enum class HostFilter : std::uint8_t { kPassBy, kObey };
+
+// One network. Names are derived from the store, so that two stores in one network namespace never
+// share a bridge or a table.
 struct BridgeConfig {
   std::string bridge = "sampan0";  // at most 15 bytes
-  std::string table = "sampan";    // nftables, family ip
+  std::string table = "sampan";    // nftables, family inet
   Ipv4Subnet subnet;               // choose_subnet(list_host_networks())
   Ipv4 gateway;                    // the bridge's own address
   int mtu = 1500;
+  std::optional<Ipv6Subnet> subnet6;
+  Ipv6 gateway6;
+  LinkKind kind = LinkKind::kBridge;
+  std::string parent;                            // of kMacvlan and kIpvlan
+  std::optional<VxlanTunnel> vxlan;              // of kBridge
+  bool internal = false;                         // nothing but its own containers and the host
+  bool masquerade = true;                        // what leaves has the host's address
+  bool icc = true;                               // its containers talk to each other
+  HostFilter host_filter = HostFilter::kPassBy;  // the same for all networks of a store
 };
 
 enum class Protocol : std::uint8_t { kTcp = 6, kUdp = 17, kSctp = 132 };
 
 struct PublishedPort {
-  Ipv4 host_address;  // 0.0.0.0: any
+  IpAddress host_address;  // 0.0.0.0 or ::: any
   std::uint16_t host_port = 0;
   std::uint16_t container_port = 0;
   Protocol protocol = Protocol::kTcp;
+  std::uint16_t host_port_last = 0;  // before it is reserved: any from host_port to this one
   friend bool operator==(const PublishedPort&, const PublishedPort&) = default;
 };
 
@@ -37,6 +67,8 @@ struct Endpoint {
   Ipv4 address;
   std::array<std::uint8_t, 6> mac{};  // 02:42 and the address, as docker's
   std::string interface_name = "eth0";
+  std::optional<Ipv6> address6;
+  bool has_default_route = true;  // one of a container's endpoints has it
   std::vector<PublishedPort> ports;
 };
 
@@ -63,11 +95,15 @@ std::vector<Ipv4Subnet> list_host_networks();
 
 // Makes what is missing: bridge with address, settings, table, chains, rules, maps. Cheap when all
 // is there (two questions, no dump, 0.06 ms). Repairs what somebody took away. Safe to run from
-// several processes at once. After somebody deleted the whole table (nft flush ruleset) the maps
-// are empty: what `running` lists, which is asked only then, is published in the transaction that
-// makes the table, so that no kill leaves a table without its ports. An element that exists for
-// another container stays that one's.
-using ListEndpoints = std::function<std::vector<Endpoint>()>;
+// several processes at once. After somebody deleted the whole table (nft flush ruleset) sets and
+// maps are empty: what `running` lists, which is asked only then, is put back in the transaction
+// that makes the table, so that no kill leaves a table without its ports. An element that exists
+// for another container stays that one's.
+struct Connected {
+  BridgeConfig config;
+  Endpoint endpoint;
+};
+using ListEndpoints = std::function<std::vector<Connected>()>;
 void ensure_bridge(const BridgeConfig& config, const ListEndpoints& running = {});
 
 // As ensure_bridge(), for commands that connect nobody: does nothing where this network namespace
@@ -80,6 +116,12 @@ void restore_firewall(const BridgeConfig& config, const ListEndpoints& running);
 // digits of the id are another running container's. A pair that is only half configured dies with
 // the container's namespace, like any other: there is no disconnect().
 void connect(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd);
+
+// Takes the endpoint's link away again, with its addresses and routes; one that is gone is no
+// error.
+void disconnect(const Endpoint& endpoint, int netns_fd);
+// The default route goes this way from now on.
+void route_by_default(const BridgeConfig& config, const Endpoint& endpoint, int netns_fd);
 
 // Only brings `lo` up in there: --network none.
 void bring_up_loopback(int netns_fd);
@@ -96,6 +138,8 @@ void unpublish(const BridgeConfig& config, const Endpoint& endpoint);
 // What the maps hold now: a sweep removes what no running container owns.
 std::vector<Endpoint> list_published(const BridgeConfig& config);
 
+// Removes the bridge and what the table has of it. Containers must be gone.
+void remove_network(const BridgeConfig& config);
 // Removes bridge and table: tests and `system` commands. Containers must be gone.
 void remove_bridge(const BridgeConfig& config);
 

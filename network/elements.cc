@@ -1,9 +1,12 @@
 #include "network/elements.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <cstring>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <new>
 
 #include <libnftnl/set.h>
@@ -28,16 +31,8 @@ struct PortKey {
   std::uint16_t port;
   std::uint8_t more_pad[2];
 };
-struct AddressPortKey {
-  std::uint32_t address;
-  PortKey port;
-};
-struct Target {
-  std::uint32_t address;
-  std::uint16_t port;
-  std::uint8_t pad[2];
-};
-static_assert(sizeof(PortKey) == 8 && sizeof(AddressPortKey) == 12 && sizeof(Target) == 8);
+static_assert(sizeof(PortKey) == 8);
+constexpr std::size_t kPortSize = 4;  // of a port behind an address, padded
 
 Set map_of(const BridgeConfig& config, std::string_view name) {
   Set set(nftnl_set_alloc());
@@ -47,18 +42,42 @@ Set map_of(const BridgeConfig& config, std::string_view name) {
   return set;
 }
 
+std::string_view map_name(const PublishedPort& port) {
+  const bool is_any = port.host_address.is_any();
+  if (port.host_address.is_v6()) return is_any ? kPortsOfAnyAddress6 : kPortsOfAddress6;
+  return is_any ? kPortsOfAnyAddress : kPortsOfAddress;
+}
+
 Set map_for(const BridgeConfig& config, const PublishedPort& port) {
-  return map_of(config, port.host_address.bits == 0 ? kPortsOfAnyAddress : kPortsOfAddress);
+  return map_of(config, map_name(port));
+}
+
+void append(Bytes& bytes, ByteSpan more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
+
+void append(Bytes& bytes, const IpAddress& address) {
+  if (address.is_v6()) return append(bytes, ByteSpan(address.v6().bytes));
+  const std::uint32_t bits = htonl(address.v4().bits);
+  append(bytes, bytes_of(bits));
+}
+
+IpAddress read_address(ByteSpan bytes) {
+  if (bytes.size() == sizeof(Ipv6)) {
+    Ipv6 address;
+    std::copy_n(bytes.begin(), bytes.size(), address.bytes.begin());
+    return address;
+  }
+  std::uint32_t bits = 0;
+  if (bytes.size() >= sizeof bits) std::memcpy(&bits, bytes.data(), sizeof bits);
+  return Ipv4{ntohl(bits)};
 }
 
 void set_key(nftnl_set_elem* element, const PublishedPort& port) {
-  const PortKey key{static_cast<std::uint8_t>(port.protocol), {}, htons(port.host_port), {}};
-  if (port.host_address.bits == 0) {
-    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &key, sizeof key);
-  } else {
-    const AddressPortKey with_address{htonl(port.host_address.bits), key};
-    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &with_address, sizeof with_address);
-  }
+  Bytes key;
+  if (!port.host_address.is_any()) append(key, port.host_address);
+  const PortKey end{static_cast<std::uint8_t>(port.protocol), {}, htons(port.host_port), {}};
+  append(key, bytes_of(end));
+  nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(),
+                     static_cast<std::uint32_t>(key.size()));
 }
 
 // Adds an empty element, which the set owns.
@@ -98,29 +117,32 @@ std::string owner_of(nftnl_set_elem* element) {
   return {};
 }
 
+ByteSpan value_of(nftnl_set_elem* element, std::uint16_t attribute) {
+  std::uint32_t size = 0;
+  const auto* data =
+      static_cast<const std::uint8_t*>(nftnl_set_elem_get(element, attribute, &size));
+  return {data, data == nullptr ? 0 : size};
+}
+
 std::optional<PublishedElement> parse_element(nftnl_set_elem* element) {
-  std::uint32_t key_size = 0;
-  std::uint32_t data_size = 0;
-  const auto* key =
-      static_cast<const std::uint8_t*>(nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &key_size));
-  const void* data = nftnl_set_elem_get(element, NFTNL_SET_ELEM_DATA, &data_size);
-  if (key == nullptr || data == nullptr || data_size != sizeof(Target)) return {};
-  AddressPortKey host{};
-  if (key_size == sizeof host) {
-    std::memcpy(&host, key, sizeof host);
-  } else if (key_size == sizeof host.port) {
-    std::memcpy(&host.port, key, sizeof host.port);
-  } else {
-    return {};
-  }
-  Target target{};
-  std::memcpy(&target, data, sizeof target);
+  const ByteSpan key = value_of(element, NFTNL_SET_ELEM_KEY);
+  const ByteSpan data = value_of(element, NFTNL_SET_ELEM_DATA);
+  const bool is_v6 = data.size() == sizeof(Ipv6) + kPortSize;
+  if (!is_v6 && data.size() != sizeof(Ipv4) + kPortSize) return {};
+  const std::size_t address_size = is_v6 ? sizeof(Ipv6) : sizeof(Ipv4);
+  PortKey port{};
+  if (key.size() != sizeof port && key.size() != address_size + sizeof port) return {};
+  std::memcpy(&port, key.data() + key.size() - sizeof port, sizeof port);
+  IpAddress host = is_v6 ? IpAddress(Ipv6{}) : IpAddress();
+  if (key.size() != sizeof port) host = read_address(key.first(address_size));
+  std::uint16_t target = 0;
+  std::memcpy(&target, data.data() + address_size, sizeof target);
   return PublishedElement{.owner = owner_of(element),
-                          .container_address = {ntohl(target.address)},
-                          .port = {.host_address = {ntohl(host.address)},
-                                   .host_port = ntohs(host.port.port),
-                                   .container_port = ntohs(target.port),
-                                   .protocol = static_cast<Protocol>(host.port.protocol)}};
+                          .container_address = read_address(data.first(address_size)),
+                          .port = {.host_address = host,
+                                   .host_port = ntohs(port.port),
+                                   .container_port = ntohs(target),
+                                   .protocol = static_cast<Protocol>(port.protocol)}};
 }
 
 std::string_view name_of(Protocol protocol) {
@@ -138,20 +160,22 @@ std::string_view name_of(Protocol protocol) {
 }  // namespace
 
 std::string describe(const PublishedPort& port) {
-  return port.host_address.str() + ":" + std::to_string(port.host_port) + "/" +
-         std::string(name_of(port.protocol));
+  return port.host_address.with_port(port.host_port) + "/" + std::string(name_of(port.protocol));
 }
 
 Step add_element_step(const BridgeConfig& config, const PublishedElement& element) {
   const Set set = map_for(config, element.port);
   nftnl_set_elem* const added = add_element(set.get());
   set_key(added, element.port);
-  const Target target{
-      htonl(element.container_address.bits), htons(element.port.container_port), {}};
-  nftnl_set_elem_set(added, NFTNL_SET_ELEM_DATA, &target, sizeof target);
+  Bytes target;
+  append(target, element.container_address);
+  const std::array<std::uint16_t, 2> port{htons(element.port.container_port), 0};
+  append(target, bytes_of(port));
+  nftnl_set_elem_set(added, NFTNL_SET_ELEM_DATA, target.data(),
+                     static_cast<std::uint32_t>(target.size()));
   set_owner(added, element.owner);
-  return {"map " + describe(element.port) + " to " + element.container_address.str() + ":" +
-              std::to_string(element.port.container_port),
+  return {"map " + describe(element.port) + " to " +
+              element.container_address.with_port(element.port.container_port),
           elements_message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set.get())};
 }
 
@@ -169,7 +193,8 @@ Bytes find_element_request(const BridgeConfig& config, const PublishedPort& port
 
 std::vector<Bytes> list_elements_requests(const BridgeConfig& config) {
   std::vector<Bytes> requests;
-  for (const std::string_view name : {kPortsOfAddress, kPortsOfAnyAddress}) {
+  for (const std::string_view name :
+       {kPortsOfAddress, kPortsOfAnyAddress, kPortsOfAddress6, kPortsOfAnyAddress6}) {
     const Set set = map_of(config, name);
     requests.push_back(elements_message(NFT_MSG_GETSETELEM, NLM_F_DUMP, set.get()));
   }

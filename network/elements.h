@@ -12,7 +12,7 @@ namespace network {
 
 struct PublishedElement {
   std::string owner;  // the container's id, kept as the element's comment
-  Ipv4 container_address;
+  IpAddress container_address;
   PublishedPort port;
 };
 
@@ -25,6 +25,11 @@ Step delete_element_step(const BridgeConfig& config, const PublishedElement& ele
 Bytes find_element_request(const BridgeConfig& config, const PublishedPort& port);
 std::vector<Bytes> list_elements_requests(const BridgeConfig& config);  // one dump for each map
 std::vector<PublishedElement> parse_elements(const Bytes& message);
+
+// What the sets have of one network. Adding twice does nothing; what goes must be there.
+std::vector<Step> add_network_steps(const BridgeConfig& config);
+std::vector<Step> delete_network_steps(const BridgeConfig& config);
+std::vector<Bytes> find_network_requests(const BridgeConfig& config);
 
 // "0.0.0.0:8080/tcp"
 std::string describe(const PublishedPort& port);

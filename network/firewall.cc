@@ -24,7 +24,7 @@ std::vector<Step> delete_other_markers(Netlink& netfilter, const BridgeConfig& c
     const auto chain = parse_chain(message);
     if (!chain || chain->table != config.table || chain->name == marker) continue;
     if (!chain->name.starts_with(kMarkerPrefix)) continue;
-    steps.push_back({"delete chain ip " + config.table + " " + chain->name,
+    steps.push_back({"delete chain inet " + config.table + " " + chain->name,
                      chain_message(config, NFT_MSG_DELCHAIN, chain->name)});
   }
   return steps;
@@ -75,8 +75,8 @@ void apply_firewall(Netlink& netfilter, const BridgeConfig& config, const Firewa
 void remove_firewall(Netlink& netfilter, const BridgeConfig& config) {
   // Added first, so that there is always something to delete: a refused transaction is expensive.
   const std::vector<Step> steps{
-      {"add table ip " + config.table, table_message(config, NFT_MSG_NEWTABLE, NLM_F_CREATE)},
-      {"delete table ip " + config.table, table_message(config, NFT_MSG_DELTABLE, 0)}};
+      {"add table inet " + config.table, table_message(config, NFT_MSG_NEWTABLE, NLM_F_CREATE)},
+      {"delete table inet " + config.table, table_message(config, NFT_MSG_DELTABLE, 0)}};
   netfilter.commit(steps);
 }
 

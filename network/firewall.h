@@ -13,9 +13,19 @@
 namespace network {
 
 // The maps that hold published ports. {address . protocol . port : address . port} and
-// {protocol . port : address . port}; the second is for 0.0.0.0.
+// {protocol . port : address . port}; the second is for 0.0.0.0. Then the same for IPv6.
 inline constexpr std::string_view kPortsOfAddress = "ports_of_address";
 inline constexpr std::string_view kPortsOfAnyAddress = "ports_of_any_address";
+inline constexpr std::string_view kPortsOfAddress6 = "ports_of_address6";
+inline constexpr std::string_view kPortsOfAnyAddress6 = "ports_of_any_address6";
+// What the rules know of networks, so that a network adds elements, and no rules.
+inline constexpr std::string_view kBridges = "bridges";
+inline constexpr std::string_view kWithin = "within";  // a bridge and itself
+inline constexpr std::string_view kInternal = "internal";
+inline constexpr std::string_view kSubnets = "subnets";
+inline constexpr std::string_view kSubnets6 = "subnets6";
+inline constexpr std::string_view kMasqueraded = "masqueraded";
+inline constexpr std::string_view kMasqueraded6 = "masqueraded6";
 
 // A chain without rules whose name is this and a fingerprint of everything else.
 inline constexpr std::string_view kMarkerPrefix = "layout_";
@@ -29,8 +39,8 @@ struct Firewall {
   std::vector<Step> steps;       // makes the table or repairs it; keeps the maps' elements
   std::vector<ChainUse> chains;  // how to recognise that it is all there
 };
-// Pure. The last chain is the marker: another version of this program, or another configuration,
-// has another one.
+// Pure; of the table's name and the host filter alone. The last chain is the marker: another
+// version of this program, or another configuration, has another one.
 Firewall plan_firewall(const BridgeConfig& config);
 
 // One look at every chain, no dump.

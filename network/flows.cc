@@ -19,7 +19,7 @@ constexpr std::uint32_t kByDestinationPort = 1U << 5U;
 
 Bytes forget_request(const PublishedPort& port) {
   nfgenmsg header{};
-  header.nfgen_family = AF_INET;
+  header.nfgen_family = port.host_address.is_v6() ? AF_INET6 : AF_INET;
   header.version = NFNETLINK_V0;
   return Message(NFNL_SUBSYS_CTNETLINK << 8U | IPCTNL_MSG_CT_DELETE, NLM_F_ACK, header)
       .nest(CTA_TUPLE_ORIG,

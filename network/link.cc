@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <cstring>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -44,6 +46,32 @@ Step address_step(std::string text, int index, Ipv4 address, const Ipv4Subnet& s
   return {std::move(text), message.finish()};
 }
 
+Step address6_step(std::string text, int index, const Ipv6& address, int prefix) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET6;
+  header.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+  header.ifa_scope = RT_SCOPE_UNIVERSE;
+  // We give addresses out: nobody has to be asked for a second whether it is taken.
+  header.ifa_flags = IFA_F_NODAD;
+  header.ifa_index = static_cast<std::uint32_t>(index);
+  Message message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, header);
+  message.bytes(IFA_LOCAL, address.bytes).bytes(IFA_ADDRESS, address.bytes);
+  return {std::move(text), message.finish()};
+}
+
+Step default_route6_step(const Ipv6& gateway, const std::string& interface_name, int link_index) {
+  rtmsg header{};
+  header.rtm_family = AF_INET6;
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = RTPROT_BOOT;
+  header.rtm_scope = RT_SCOPE_UNIVERSE;
+  header.rtm_type = RTN_UNICAST;
+  Message message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
+  message.bytes(RTA_GATEWAY, gateway.bytes).u32(RTA_OIF, static_cast<std::uint32_t>(link_index));
+  return {"in the container: default route via " + gateway.str() + " dev " + interface_name,
+          message.finish()};
+}
+
 Step default_route_step(Ipv4 gateway, const std::string& interface_name, int link_index) {
   rtmsg header{};
   header.rtm_family = AF_INET;
@@ -51,7 +79,7 @@ Step default_route_step(Ipv4 gateway, const std::string& interface_name, int lin
   header.rtm_protocol = RTPROT_BOOT;
   header.rtm_scope = RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
-  Message message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, header);
+  Message message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
   message.address(RTA_GATEWAY, gateway).u32(RTA_OIF, static_cast<std::uint32_t>(link_index));
   return {"in the container: default route via " + gateway.str() + " dev " + interface_name,
           message.finish()};
@@ -93,16 +121,21 @@ Step create_veth_step(const BridgeConfig& config, const Endpoint& endpoint, int 
 }
 
 // A container that talks to its own published port gets its packets back out of the port they came
-// in by; bridges drop those unless the port is in hairpin mode (br_netfilter only).
-Step hairpin_step(const BridgeConfig& config, const Endpoint& endpoint) {
+// in by; bridges drop those unless the port is in hairpin mode (br_netfilter only). Isolated ports
+// reach only those that are not: the host's side.
+Step port_step(const BridgeConfig& config, const Endpoint& endpoint) {
   const std::string name = host_link_name(endpoint);
+  const bool hairpin = !endpoint.ports.empty();
   Message message(RTM_NEWLINK, 0, link_header(0, 0, 0));
   message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, [&](Message& info) {
     info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, [&](Message& data) {
-      data.u8(IFLA_BRPORT_MODE, 1);
+      if (hairpin) data.u8(IFLA_BRPORT_MODE, 1);
+      if (!config.icc) data.u8(IFLA_BRPORT_ISOLATED, 1);
     });
   });
-  return {"hairpin mode on port " + name + " of " + config.bridge, message.finish()};
+  const std::string what =
+      hairpin ? (config.icc ? "hairpin mode on" : "hairpin mode and isolation on") : "isolation on";
+  return {what + " port " + name + " of " + config.bridge, message.finish()};
 }
 
 // u32 number `index` of an array attribute; 0 where it is too short.
@@ -149,14 +182,105 @@ Step bridge_address_step(const BridgeConfig& config, int bridge_index) {
 }
 
 Step delete_bridge_step(const BridgeConfig& config) {
+  return {"delete bridge " + config.bridge, delete_link_step(config.bridge).message};
+}
+
+Step delete_link_step(const std::string& name) {
   Message message(RTM_DELLINK, 0, link_header(0, 0, 0));
-  return {"delete bridge " + config.bridge, message.text(IFLA_IFNAME, config.bridge).finish()};
+  return {"delete link " + name, message.text(IFLA_IFNAME, name).finish()};
+}
+
+Step bridge_address6_step(const BridgeConfig& config, int bridge_index) {
+  return address6_step("address " + config.gateway6.str() + "/" +
+                           std::to_string(config.subnet6->prefix) + " on " + config.bridge,
+                       bridge_index, config.gateway6, config.subnet6->prefix);
+}
+
+std::string tunnel_name(const BridgeConfig& config) {
+  const std::size_t dash = config.bridge.find('-');
+  return "vx-" + config.bridge.substr(dash == std::string::npos ? 0 : dash + 1, IFNAMSIZ - 4);
+}
+
+Step create_tunnel_step(const BridgeConfig& config, int bridge_index) {
+  const VxlanTunnel& tunnel = *config.vxlan;
+  const std::string name = tunnel_name(config);
+  Message message(RTM_NEWLINK, NLM_F_CREATE, link_header(0, IFF_UP, IFF_UP));
+  message.text(IFLA_IFNAME, name)
+      .u32(IFLA_MTU, static_cast<std::uint32_t>(config.mtu))
+      .u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge_index))
+      .nest(IFLA_LINKINFO, [&](Message& info) {
+        info.text(IFLA_INFO_KIND, "vxlan").nest(IFLA_INFO_DATA, [&](Message& data) {
+          data.u32(IFLA_VXLAN_ID, tunnel.id).u16(IFLA_VXLAN_PORT, htons(tunnel.port));
+          if (!tunnel.local) return;
+          if (tunnel.local->is_v6()) {
+            data.bytes(IFLA_VXLAN_LOCAL6, tunnel.local->v6().bytes);
+          } else {
+            data.address(IFLA_VXLAN_LOCAL, tunnel.local->v4());
+          }
+        });
+      });
+  return {"create vxlan " + name + " (" + std::to_string(tunnel.id) + "), port of " + config.bridge,
+          message.finish()};
+}
+
+// The all-zero address stands for every frame whose receiver is not known yet: it is sent to all
+// peers, and what comes back teaches the rest. See bridge(8).
+std::vector<Step> tunnel_peer_steps(const BridgeConfig& config, int tunnel_index) {
+  std::vector<Step> steps;
+  for (const IpAddress& peer : config.vxlan->peers) {
+    ndmsg header{};
+    header.ndm_family = AF_BRIDGE;
+    header.ndm_ifindex = tunnel_index;
+    header.ndm_state = NUD_PERMANENT | NUD_NOARP;
+    header.ndm_flags = NTF_SELF;
+    const std::array<std::uint8_t, 6> everybody{};
+    Message message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_APPEND, header);
+    message.bytes(NDA_LLADDR, everybody);
+    if (peer.is_v6()) {
+      message.bytes(NDA_DST, peer.v6().bytes);
+    } else {
+      message.address(NDA_DST, peer.v4());
+    }
+    steps.push_back({"peer " + peer.str() + " of " + tunnel_name(config), message.finish()});
+  }
+  return steps;
+}
+
+Step create_dummy_step(const std::string& name) {
+  Message message(RTM_NEWLINK, NLM_F_CREATE, link_header(0, IFF_UP, IFF_UP));
+  message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, [](Message& info) {
+    info.text(IFLA_INFO_KIND, "dummy");
+  });
+  return {"create dummy " + name, message.finish()};
+}
+
+Step create_child_step(const BridgeConfig& config, const Endpoint& endpoint, int parent_index,
+                       int netns_fd) {
+  const bool is_macvlan = config.kind == LinkKind::kMacvlan;
+  const std::string kind = is_macvlan ? "macvlan" : "ipvlan";
+  Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header(0, 0, 0));
+  message.text(IFLA_IFNAME, endpoint.interface_name)
+      .u32(IFLA_LINK, static_cast<std::uint32_t>(parent_index))
+      .u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns_fd));
+  if (is_macvlan) message.bytes(IFLA_ADDRESS, endpoint.mac);
+  message.nest(IFLA_LINKINFO, [&](Message& info) {
+    info.text(IFLA_INFO_KIND, kind).nest(IFLA_INFO_DATA, [&](Message& data) {
+      if (is_macvlan) {
+        data.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+      } else {
+        data.u16(IFLA_IPVLAN_MODE, IPVLAN_MODE_L2);
+      }
+    });
+  });
+  return {"create " + kind + " " + endpoint.interface_name + " in the container, child of " +
+              config.parent,
+          message.finish()};
 }
 
 std::vector<Step> veth_steps(const BridgeConfig& config, const Endpoint& endpoint, int bridge_index,
                              int netns_fd) {
   std::vector<Step> steps{create_veth_step(config, endpoint, bridge_index, netns_fd)};
-  if (!endpoint.ports.empty()) steps.push_back(hairpin_step(config, endpoint));
+  if (!endpoint.ports.empty() || !config.icc) steps.push_back(port_step(config, endpoint));
   return steps;
 }
 
@@ -165,11 +289,25 @@ Step loopback_step() { return link_up_step("in the container: lo up", kLoopbackI
 std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint,
                                   int link_index) {
   const std::string& name = endpoint.interface_name;
-  return {loopback_step(), link_up_step("in the container: " + name + " up", link_index),
-          address_step("in the container: address " + endpoint.address.str() + "/" +
-                           std::to_string(config.subnet.prefix) + " on " + name,
-                       link_index, endpoint.address, config.subnet),
-          default_route_step(config.gateway, name, link_index)};
+  std::vector<Step> steps{loopback_step(),
+                          link_up_step("in the container: " + name + " up", link_index),
+                          address_step("in the container: address " + endpoint.address.str() + "/" +
+                                           std::to_string(config.subnet.prefix) + " on " + name,
+                                       link_index, endpoint.address, config.subnet)};
+  const bool has_v6 = endpoint.address6 && config.subnet6;
+  if (has_v6) {
+    steps.push_back(address6_step("in the container: address " + endpoint.address6->str() + "/" +
+                                      std::to_string(config.subnet6->prefix) + " on " + name,
+                                  link_index, *endpoint.address6, config.subnet6->prefix));
+  }
+  if (!endpoint.has_default_route || config.internal) return steps;
+  if (config.gateway.bits != 0) {
+    steps.push_back(default_route_step(config.gateway, name, link_index));
+  }
+  if (has_v6 && config.gateway6 != Ipv6{}) {
+    steps.push_back(default_route6_step(config.gateway6, name, link_index));
+  }
+  return steps;
 }
 
 Bytes find_link_request(std::string_view name) {

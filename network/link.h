@@ -19,10 +19,23 @@ Step create_bridge_step(const BridgeConfig& config);
 Step bridge_address_step(const BridgeConfig& config, int bridge_index);
 Step delete_bridge_step(const BridgeConfig& config);
 
-// The pair, and hairpin mode for the port where ports are published.
+Step bridge_address6_step(const BridgeConfig& config, int bridge_index);
+// The tunnel as a port of the bridge, and its peers.
+Step create_tunnel_step(const BridgeConfig& config, int bridge_index);
+std::vector<Step> tunnel_peer_steps(const BridgeConfig& config, int tunnel_index);
+std::string tunnel_name(const BridgeConfig& config);  // "vx-" and the end of the bridge's
+Step create_dummy_step(const std::string& name);
+Step delete_link_step(const std::string& name);
+// macvlan or ipvlan.
+Step create_child_step(const BridgeConfig& config, const Endpoint& endpoint, int parent_index,
+                       int netns_fd);
+
+// The pair; hairpin mode for the port where ports are published; a port of its own where the
+// containers must not talk to each other.
 std::vector<Step> veth_steps(const BridgeConfig& config, const Endpoint& endpoint, int bridge_index,
                              int netns_fd);
 // Inside the container: lo up, eth0 up, address, default route.
+// The default routes are last.
 std::vector<Step> container_steps(const BridgeConfig& config, const Endpoint& endpoint,
                                   int link_index);
 Step loopback_step();

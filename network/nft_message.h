@@ -1,4 +1,4 @@
-// nft_message: a libnftnl object as the bytes of one nfnetlink message, family ip.
+// nft_message: a libnftnl object as the bytes of one nfnetlink message, family inet.
 #pragma once
 
 #include <cstdint>

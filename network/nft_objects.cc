@@ -1,8 +1,10 @@
 #include "network/nft_objects.h"
 
+#include <array>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <new>
 
 #include <libnftnl/chain.h>
@@ -11,6 +13,7 @@
 #include <libnftnl/table.h>
 
 #include "base/cleanup.h"
+#include "network/firewall.h"
 #include "network/nft_message.h"
 
 namespace network {
@@ -23,10 +26,27 @@ using Set = base::CHandle<nftnl_set, nftnl_set_free>;
 
 // Data types as nft(8) numbers them for its listings; a concatenation has 6 bits a part.
 constexpr std::uint32_t kTypeAddress = 7;
+constexpr std::uint32_t kTypeAddress6 = 8;
 constexpr std::uint32_t kTypeProtocol = 12;
 constexpr std::uint32_t kTypePort = 13;
+constexpr std::uint32_t kTypeInterface = 41;
 constexpr std::uint32_t kTypeProtocolPort = kTypeProtocol << 6U | kTypePort;
 constexpr std::uint32_t kTypeAddressPort = kTypeAddress << 6U | kTypePort;
+constexpr std::uint32_t kTypeAddressPort6 = kTypeAddress6 << 6U | kTypePort;
+
+constexpr std::array kSets = {
+    SetLayout{kPortsOfAddress, kTypeAddress << 12U | kTypeProtocolPort, 12, kTypeAddressPort, 8},
+    SetLayout{kPortsOfAnyAddress, kTypeProtocolPort, 8, kTypeAddressPort, 8},
+    SetLayout{kPortsOfAddress6, kTypeAddress6 << 12U | kTypeProtocolPort, 24, kTypeAddressPort6,
+              20},
+    SetLayout{kPortsOfAnyAddress6, kTypeProtocolPort, 8, kTypeAddressPort6, 20},
+    SetLayout{kBridges, kTypeInterface, IFNAMSIZ},
+    SetLayout{kWithin, kTypeInterface << 6U | kTypeInterface, 2 * IFNAMSIZ},
+    SetLayout{kInternal, kTypeInterface, IFNAMSIZ},
+    SetLayout{kSubnets, kTypeAddress, 4, 0, 0, true},
+    SetLayout{kSubnets6, kTypeAddress6, 16, 0, 0, true},
+    SetLayout{kMasqueraded, kTypeAddress, 4, 0, 0, true},
+    SetLayout{kMasqueraded6, kTypeAddress6, 16, 0, 0, true}};
 
 template <class Handle>
 Handle made(Handle handle) {
@@ -63,19 +83,25 @@ Bytes chain_message(const BridgeConfig& config, std::uint16_t type, const std::s
   });
 }
 
-Bytes map_message(const BridgeConfig& config, std::string_view name, MapKey key) {
-  const bool has_address = key == MapKey::kAddressProtocolPort;
+std::span<const SetLayout> table_sets() { return kSets; }
+
+Bytes set_message(const BridgeConfig& config, const SetLayout& layout) {
   const auto set = made(Set(nftnl_set_alloc()));
   nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, config.table.c_str());
-  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, std::string(name).c_str());
-  // Only has to differ from the other new maps of the same transaction.
-  nftnl_set_set_u32(set.get(), NFTNL_SET_ID, has_address ? 1 : 2);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, NFT_SET_MAP);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE,
-                    has_address ? kTypeAddress << 12U | kTypeProtocolPort : kTypeProtocolPort);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, has_address ? 12 : 8);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_TYPE, kTypeAddressPort);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_LEN, 8);
+  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, std::string(layout.name).c_str());
+  // Only has to differ from the other new sets of the same transaction.
+  nftnl_set_set_u32(set.get(), NFTNL_SET_ID,
+                    static_cast<std::uint32_t>(&layout - kSets.data() + 1));
+  std::uint32_t flags = 0;
+  if (layout.data_size != 0) flags |= NFT_SET_MAP;
+  if (layout.has_intervals) flags |= NFT_SET_INTERVAL;
+  nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, flags);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, layout.key_type);
+  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, layout.key_size);
+  if (layout.data_size != 0) {
+    nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_TYPE, layout.data_type);
+    nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_LEN, layout.data_size);
+  }
   return nft_message(NFT_MSG_NEWSET, NLM_F_CREATE,
                      [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, set.get()); });
 }

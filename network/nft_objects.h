@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,13 +18,20 @@ struct Hook {
   std::int32_t priority;
 };
 
-// What a map is looked up by; what it holds is always {address . port}.
-enum class MapKey : std::uint8_t { kAddressProtocolPort, kProtocolPort };
+// A set or map of the table, as the kernel is told about it.
+struct SetLayout {
+  std::string_view name;
+  std::uint32_t key_type = 0, key_size = 0;
+  std::uint32_t data_type = 0, data_size = 0;  // 0: a set
+  bool has_intervals = false;
+};
+// All that the table has, in the order of their creation.
+std::span<const SetLayout> table_sets();
 
 Bytes table_message(const BridgeConfig& config, std::uint16_t type, std::uint16_t flags);
 Bytes chain_message(const BridgeConfig& config, std::uint16_t type, const std::string& name,
                     const Hook* hook = nullptr);
-Bytes map_message(const BridgeConfig& config, std::string_view name, MapKey key);
+Bytes set_message(const BridgeConfig& config, const SetLayout& set);
 // Empties every chain of the table.
 Bytes flush_message(const BridgeConfig& config);
 

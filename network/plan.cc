@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "network/elements.h"
 #include "network/firewall.h"
 #include "network/link.h"
 
@@ -32,20 +33,29 @@ Step Setting::step() const { return {"write " + value + " to " + file.string(), 
 
 std::vector<Setting> bridge_settings(const BridgeConfig& config) {
   const fs::path ipv4 = kSettings / "ipv4";
-  return {{.file = ipv4 / "ip_forward", .value = "1"},
-          // So that packets that the host's programs send to 127.0.0.1 may leave over the bridge.
-          {.file = ipv4 / "conf" / config.bridge / "route_localnet", .value = "1"},
-          // No IPv6 on a bridge that is not meant to have it: containers could otherwise configure
-          // the host by router advertisements (CVE-2020-13401).
-          {.file = kSettings / "ipv6" / "conf" / config.bridge / "disable_ipv6",
-           .value = "1",
-           .is_optional = true}};
+  const fs::path ipv6 = kSettings / "ipv6" / "conf";
+  std::vector<Setting> settings{
+      {.file = ipv4 / "ip_forward", .value = "1"},
+      // So that packets that the host's programs send to 127.0.0.1 may leave over the bridge.
+      {.file = ipv4 / "conf" / config.bridge / "route_localnet", .value = "1"}};
+  if (!config.subnet6) {
+    // No IPv6 on a bridge that is not meant to have it: containers could otherwise configure
+    // the host by router advertisements (CVE-2020-13401).
+    settings.push_back(
+        {.file = ipv6 / config.bridge / "disable_ipv6", .value = "1", .is_optional = true});
+    return settings;
+  }
+  settings.push_back({.file = ipv6 / config.bridge / "disable_ipv6", .value = "0"});
+  settings.push_back({.file = ipv6 / config.bridge / "accept_ra", .value = "0"});
+  settings.push_back({.file = ipv6 / "all" / "forwarding", .value = "1"});
+  return settings;
 }
 
 Setting container_setting(const Endpoint& endpoint) {
-  return {.file = kSettings / "ipv6" / "conf" / endpoint.interface_name / "disable_ipv6",
-          .value = "1",
-          .is_optional = true};
+  const fs::path folder = kSettings / "ipv6" / "conf" / endpoint.interface_name;
+  // With an IPv6 address of ours nothing else is asked for, least of all whether it is taken.
+  if (endpoint.address6) return {.file = folder / "accept_dad", .value = "0"};
+  return {.file = folder / "disable_ipv6", .value = "1", .is_optional = true};
 }
 
 void apply_setting(const Setting& setting) {
@@ -62,8 +72,12 @@ NetworkPlan plan_endpoint(const BridgeConfig& config, const Endpoint& endpoint) 
   plan.bridge = {create_bridge_step(config), without_message(bridge_address_step(config, 0))};
   for (const Setting& setting : bridge_settings(config)) plan.bridge.push_back(setting.step());
   move_all(plan.bridge, plan_firewall(config).steps);
+  move_all(plan.bridge, add_network_steps(config));
 
-  std::vector<Step> veth = veth_steps(config, endpoint, 0, -1);
+  std::vector<Step> veth = config.kind == LinkKind::kBridge
+                               ? veth_steps(config, endpoint, 0, -1)
+                               : std::vector{create_child_step(config, endpoint, 0, -1)};
+  if (config.kind != LinkKind::kBridge) plan.bridge.clear();
   veth.front()
       .message.clear();  // the bridge's index and the namespace's descriptor are yet to come
   move_all(plan.endpoint, std::move(veth));

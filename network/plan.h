@@ -20,6 +20,9 @@ Setting container_setting(const Endpoint& endpoint);
 // Writes only where the value is another.
 void apply_setting(const Setting& setting);
 
+// Those of its ports that the table translates; what it leaves alone ends at the sockets that
+// hold the ports, and whoever holds those relays it: IPv6 to a container without, and [::1].
+std::vector<PublishedPort> translated_ports(const Endpoint& endpoint);
 std::vector<Step> publish_steps(const BridgeConfig& config, const Endpoint& endpoint);
 
 }  // namespace network

@@ -18,7 +18,7 @@ constexpr int kUnpublishAttempts = 32;
 
 [[noreturn]] void refuse_port(const PublishedPort& port, int error) {
   throw base::Error(base::ErrorKind::kConflict,
-                    "Bind for " + port.host_address.str() + ":" + std::to_string(port.host_port) +
+                    "Bind for " + port.host_address.with_port(port.host_port) +
                         " failed: port is already allocated",
                     error);
 }
@@ -27,7 +27,7 @@ constexpr int kUnpublishAttempts = 32;
 std::vector<Step> plan_unpublish(Netlink& netfilter, const BridgeConfig& config,
                                  const Endpoint& endpoint) {
   std::vector<Bytes> requests;
-  for (const PublishedPort& port : endpoint.ports) {
+  for (const PublishedPort& port : translated_ports(endpoint)) {
     requests.push_back(find_element_request(config, port));
   }
   std::vector<Step> steps;
@@ -44,16 +44,29 @@ std::vector<Step> plan_unpublish(Netlink& netfilter, const BridgeConfig& config,
 
 }  // namespace
 
+std::vector<PublishedPort> translated_ports(const Endpoint& endpoint) {
+  std::vector<PublishedPort> ports;
+  for (const PublishedPort& port : endpoint.ports) {
+    // The rest is a relay's: see plan.h.
+    if (!port.host_address.is_v6() || (endpoint.address6 && !port.host_address.is_loopback())) {
+      ports.push_back(port);
+    }
+  }
+  return ports;
+}
+
 std::vector<Step> publish_steps(const BridgeConfig& config, const Endpoint& endpoint) {
   if (endpoint.container_id.empty() || endpoint.container_id.size() > kLongestOwner) {
     throw base::Error(base::ErrorKind::kInvalid,
                       "invalid container id \"" + endpoint.container_id + "\"");
   }
   std::vector<Step> steps;
-  for (const PublishedPort& port : endpoint.ports) {
+  for (const PublishedPort& port : translated_ports(endpoint)) {
     steps.push_back(add_element_step(
-        config,
-        {.owner = endpoint.container_id, .container_address = endpoint.address, .port = port}));
+        config, {.owner = endpoint.container_id,
+                 .container_address = port.host_address.is_v6() ? IpAddress(*endpoint.address6)
+                                                                : IpAddress(endpoint.address),
+                 .port = port}));
   }
   return steps;
 }
@@ -68,7 +81,7 @@ void publish(const BridgeConfig& config, const Endpoint& endpoint) {
   if (!refusal) return forget_flows(endpoint);
   const bool is_taken = refusal->error == EEXIST || refusal->error == EBUSY;
   if (is_taken && refusal->step < steps.size()) {
-    refuse_port(endpoint.ports[refusal->step], refusal->error);
+    refuse_port(translated_ports(endpoint)[refusal->step], refusal->error);
   }
   throw_refusal(steps, *refusal);
 }
@@ -91,24 +104,28 @@ void unpublish(const BridgeConfig& config, const Endpoint& endpoint) {
 
 std::vector<Endpoint> list_published(const BridgeConfig& config) {
   Netlink netfilter(Netlink::Bus::kNetfilter);
-  std::map<std::pair<std::string, Ipv4>, Endpoint> endpoints;
+  std::map<std::string, Endpoint> endpoints;
   for (const Bytes& request : list_elements_requests(config)) {
     const Netlink::Answer answer = netfilter.ask(request);
     if (answer.error == ENOENT) return {};  // no table: nothing is published
     if (answer.error != 0) base::throw_errno("list published ports", answer.error);
     for (const Bytes& message : answer.messages) {
       for (const PublishedElement& element : parse_elements(message)) {
-        Endpoint& endpoint = endpoints[{element.owner, element.container_address}];
+        Endpoint& endpoint = endpoints[element.owner];
         endpoint.container_id = element.owner;
-        endpoint.address = element.container_address;
-        endpoint.mac = mac_of(element.container_address);
+        if (element.container_address.is_v6()) {
+          endpoint.address6 = element.container_address.v6();
+        } else {
+          endpoint.address = element.container_address.v4();
+          endpoint.mac = mac_of(endpoint.address);
+        }
         endpoint.ports.push_back(element.port);
       }
     }
   }
   std::vector<Endpoint> list;
   list.reserve(endpoints.size());
-  for (auto& [key, endpoint] : endpoints) list.push_back(std::move(endpoint));
+  for (auto& [owner, endpoint] : endpoints) list.push_back(std::move(endpoint));
   return list;
 }
 

@@ -11,6 +11,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <new>
 
 #include <libnftnl/common.h>
@@ -25,6 +26,8 @@ namespace {
 // Registers: a 16-byte one for single values; concatenations continue in its second 4-byte part.
 constexpr std::uint32_t kRegister = NFT_REG_1;
 constexpr std::uint32_t kSecondPart = NFT_REG32_01;
+constexpr std::uint32_t kFifthPart = NFT_REG32_04;     // behind a 16-byte value
+constexpr std::uint32_t kBehindWide = NFT_REG_2;       // the same place for another 16-byte value
 constexpr std::uint32_t kConntrackStateKnown = 2 | 4;  // established | related: NF_CT_STATE_BIT()
 constexpr std::size_t kPortOffset = 2;  // destination port: the same in TCP, UDP and SCTP
 
@@ -54,9 +57,9 @@ void load_conntrack(nftnl_expr* ct, std::uint32_t key) {
 void Rule::Free::operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
 
 Rule::Rule(const BridgeConfig& config, std::string_view chain)
-    : rule_(nftnl_rule_alloc()), text_("add rule ip " + config.table + " " + std::string(chain)) {
+    : rule_(nftnl_rule_alloc()), text_("add rule inet " + config.table + " " + std::string(chain)) {
   if (!rule_) throw std::bad_alloc();
-  nftnl_rule_set_u32(rule_.get(), NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+  nftnl_rule_set_u32(rule_.get(), NFTNL_RULE_FAMILY, NFPROTO_INET);
   nftnl_rule_set_str(rule_.get(), NFTNL_RULE_TABLE, config.table.c_str());
   nftnl_rule_set_str(rule_.get(), NFTNL_RULE_CHAIN, std::string(chain).c_str());
 }
@@ -95,6 +98,90 @@ Rule& Rule::input_interface(Match match, std::string_view name) {
 
 Rule& Rule::output_interface(Match match, std::string_view name) {
   interface(NFT_META_OIFNAME, "oifname", match, name);
+  return *this;
+}
+
+void Rule::family(std::uint8_t number, std::string_view words) {
+  nftnl_expr* const load = add("meta", words);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_KEY, NFT_META_NFPROTO);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_DREG, kRegister);
+  compare(NFT_CMP_EQ, bytes_of(number));
+}
+
+Rule& Rule::ipv4() {
+  family(NFPROTO_IPV4, "meta nfproto ipv4");
+  return *this;
+}
+
+Rule& Rule::ipv6() {
+  family(NFPROTO_IPV6, "meta nfproto ipv6");
+  return *this;
+}
+
+void Rule::load_interface(std::uint32_t key, std::uint32_t destination) {
+  nftnl_expr* const load = add("meta");
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_KEY, key);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_DREG, destination);
+}
+
+void Rule::lookup(Match match, std::string_view set) {
+  nftnl_expr* const lookup = add("lookup");
+  nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, kRegister);
+  nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, std::string(set).c_str());
+  if (match == Match::kIsNot) {
+    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+  }
+  text_.append(" ").append(prefix_of(match)).append("@").append(set);
+}
+
+Rule& Rule::input_interface_in(Match match, std::string_view set) {
+  load_interface(NFT_META_IIFNAME, kRegister);
+  text_ += " iifname";
+  lookup(match, set);
+  return *this;
+}
+
+Rule& Rule::output_interface_in(Match match, std::string_view set) {
+  load_interface(NFT_META_OIFNAME, kRegister);
+  text_ += " oifname";
+  lookup(match, set);
+  return *this;
+}
+
+Rule& Rule::interfaces_in(std::string_view set) {
+  load_interface(NFT_META_IIFNAME, kRegister);
+  load_interface(NFT_META_OIFNAME, kBehindWide);
+  text_ += " iifname . oifname";
+  lookup(Match::kIs, set);
+  return *this;
+}
+
+void Rule::load_address(std::uint32_t offset, std::uint32_t size) {
+  nftnl_expr* const load = add("payload");
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, size);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, kRegister);
+}
+
+Rule& Rule::source_in(std::string_view set) {
+  load_address(offsetof(iphdr, saddr), sizeof(in_addr));
+  text_ += " ip saddr";
+  lookup(Match::kIs, set);
+  return *this;
+}
+
+Rule& Rule::source6_in(std::string_view set) {
+  load_address(offsetof(ip6_hdr, ip6_src), sizeof(in6_addr));
+  text_ += " ip6 saddr";
+  lookup(Match::kIs, set);
+  return *this;
+}
+
+Rule& Rule::destination6(const Ipv6& address) {
+  load_address(offsetof(ip6_hdr, ip6_dst), sizeof(in6_addr));
+  text_ += " ip6 daddr " + address.str();
+  compare(NFT_CMP_EQ, ByteSpan(address.bytes));
   return *this;
 }
 
@@ -173,6 +260,11 @@ Rule& Rule::drop() {
   return *this;
 }
 
+Rule& Rule::leave() {
+  verdict(static_cast<std::uint32_t>(NFT_RETURN), "return");
+  return *this;
+}
+
 Rule& Rule::masquerade() {
   add("masq", "masquerade");
   return *this;
@@ -191,33 +283,46 @@ void Rule::load_protocol_and_port(std::uint32_t first_register) {
                      first_register == kRegister ? kSecondPart : first_register + 1);
 }
 
-void Rule::translate(std::string_view map) {
+void Rule::translate(std::string_view map, std::uint8_t family) {
   nftnl_expr* const lookup = add("lookup", "map @" + std::string(map));
   nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, kRegister);
   nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_DREG, kRegister);
   nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, std::string(map).c_str());
   nftnl_expr* const translate = add("nat");
   nftnl_expr_set_u32(translate, NFTNL_EXPR_NAT_TYPE, NFT_NAT_DNAT);
-  nftnl_expr_set_u32(translate, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
+  nftnl_expr_set_u32(translate, NFTNL_EXPR_NAT_FAMILY, family);
   nftnl_expr_set_u32(translate, NFTNL_EXPR_NAT_REG_ADDR_MIN, kRegister);
-  nftnl_expr_set_u32(translate, NFTNL_EXPR_NAT_REG_PROTO_MIN, kSecondPart);
+  nftnl_expr_set_u32(translate, NFTNL_EXPR_NAT_REG_PROTO_MIN,
+                     family == NFPROTO_IPV6 ? kFifthPart : kSecondPart);
 }
 
 Rule& Rule::translate_by_address_and_port(std::string_view map) {
-  nftnl_expr* const load = add("payload", "dnat ip to ip daddr . meta l4proto . th dport");
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offsetof(iphdr, daddr));
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, sizeof(in_addr));
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, kRegister);
+  text_ += " dnat ip to ip daddr . meta l4proto . th dport";
+  load_address(offsetof(iphdr, daddr), sizeof(in_addr));
   load_protocol_and_port(kSecondPart);
-  translate(map);
+  translate(map, NFPROTO_IPV4);
   return *this;
 }
 
 Rule& Rule::translate_by_port(std::string_view map) {
   text_ += " dnat ip to meta l4proto . th dport";
   load_protocol_and_port(kRegister);
-  translate(map);
+  translate(map, NFPROTO_IPV4);
+  return *this;
+}
+
+Rule& Rule::translate6_by_address_and_port(std::string_view map) {
+  text_ += " dnat ip6 to ip6 daddr . meta l4proto . th dport";
+  load_address(offsetof(ip6_hdr, ip6_dst), sizeof(in6_addr));
+  load_protocol_and_port(kFifthPart);
+  translate(map, NFPROTO_IPV6);
+  return *this;
+}
+
+Rule& Rule::translate6_by_port(std::string_view map) {
+  text_ += " dnat ip6 to meta l4proto . th dport";
+  load_protocol_and_port(kRegister);
+  translate(map, NFPROTO_IPV6);
   return *this;
 }
 

@@ -25,6 +25,14 @@ class Rule {
   Rule& output_interface(Match match, std::string_view name);
   Rule& source(Match match, const Ipv4Subnet& subnet);
   Rule& destination(Match match, const Ipv4Subnet& subnet);
+  Rule& ipv4();
+  Rule& ipv6();  // of the family; what looks at addresses needs one of these first
+  Rule& input_interface_in(Match match, std::string_view set);
+  Rule& output_interface_in(Match match, std::string_view set);
+  Rule& interfaces_in(std::string_view set);  // {input . output}
+  Rule& source_in(std::string_view set);      // IPv4
+  Rule& source6_in(std::string_view set);
+  Rule& destination6(const Ipv6& address);
   Rule& destination_is_local();                   // any address of this host
   Rule& connection_is_known();                    // ct state established,related
   Rule& destination_was_translated(Match match);  // ct status dnat
@@ -32,11 +40,14 @@ class Rule {
   Rule& jump(std::string_view chain);
   Rule& accept();
   Rule& drop();
+  Rule& leave();  // back to where the jump came from
   Rule& masquerade();
   // dnat to what the map has for {address . protocol . port} or {protocol . port} of the packet's
   // destination; where it has nothing the packet goes on to the next rule.
   Rule& translate_by_address_and_port(std::string_view map);
   Rule& translate_by_port(std::string_view map);
+  Rule& translate6_by_address_and_port(std::string_view map);
+  Rule& translate6_by_port(std::string_view map);
 
   Step finish() const;
 
@@ -49,7 +60,11 @@ class Rule {
   void interface(std::uint32_t key, std::string_view word, Match match, std::string_view name);
   void network(std::uint32_t offset, std::string_view word, Match match, const Ipv4Subnet& subnet);
   void load_protocol_and_port(std::uint32_t first_register);
-  void translate(std::string_view map);
+  void translate(std::string_view map, std::uint8_t family);
+  void family(std::uint8_t number, std::string_view words);
+  void load_interface(std::uint32_t key, std::uint32_t destination);
+  void load_address(std::uint32_t offset, std::uint32_t size);
+  void lookup(Match match, std::string_view set);
   void verdict(std::uint32_t code, std::string_view word, std::string_view chain = {});
 
   std::unique_ptr<nftnl_rule, Free> rule_;

@@ -75,6 +75,12 @@ TEST(ContainerFlags, Ports) {
                                         .host_port = 8080,
                                         .container_port = 80,
                                         .protocol = network::Protocol::kUdp}));
+  EXPECT_EQ(cli::parse_ports("[::1]:8080:80")[0].host_address, "::1");
+  EXPECT_THROW(cli::parse_ports("::1:8080:80"), base::Error);
+  const auto any_of = cli::parse_ports("8000-8009:80");
+  ASSERT_EQ(any_of.size(), 1U);
+  EXPECT_EQ(any_of[0].host_port, 8000);
+  EXPECT_EQ(any_of[0].host_port_last, 8009);
   const auto range = cli::parse_ports("8000-8002:80-82");
   ASSERT_EQ(range.size(), 3U);
   EXPECT_EQ(range[2].host_port, 8002);

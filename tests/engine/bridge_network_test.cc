@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "engine/network_state.h"
 
 namespace engine {
 namespace {
@@ -18,34 +19,54 @@ TEST(BridgeNames, DifferByRoot) {
   EXPECT_EQ(one.bridge, plan_bridge_names("/srv/one").bridge);
 }
 
+NetworkState example_state() {
+  Attachment first{.network = "bridge", .network_id = "aa", .link = {}, .endpoint = {}};
+  first.link.bridge = "b0";
+  first.link.table = "t0";
+  first.link.subnet = network::Ipv4Subnet::parse("10.1.0.0/16");
+  first.link.gateway = network::Ipv4::parse("10.1.0.1");
+  first.link.mtu = 1400;
+  first.link.internal = true;
+  first.endpoint.container_id = "abc";
+  first.endpoint.address = network::Ipv4::parse("10.1.2.3");
+  first.endpoint.mac = network::mac_of(first.endpoint.address);
+  Attachment second = first;
+  second.network = "blue";
+  second.aliases = {"db", "cache"};
+  second.link.internal = false;
+  second.link.icc = false;
+  second.link.subnet6 = network::Ipv6Subnet::parse("fd00::/64");
+  second.link.gateway6 = network::Ipv6::parse("fd00::1");
+  second.link.vxlan = network::VxlanTunnel{
+      .id = 7, .port = 4789, .local = {}, .peers = {network::Ipv4::parse("10.9.9.9")}};
+  second.endpoint.interface_name = "eth1";
+  second.endpoint.address6 = network::Ipv6::parse("fd00::5");
+  second.endpoint.ports = {
+      {.host_address = network::Ipv4::parse("127.0.0.1"),
+       .host_port = 8080,
+       .container_port = 80,
+       .protocol = network::Protocol::kUdp},
+      {.host_address = network::Ipv6{}, .host_port = 81, .container_port = 80}};
+  return {{first, second}};
+}
+
 TEST(NetworkState, SurvivesTheRoundTrip) {
-  NetworkState state;
-  state.bridge.bridge = "b0";
-  state.bridge.table = "t0";
-  state.bridge.subnet = network::Ipv4Subnet::parse("10.1.0.0/16");
-  state.bridge.gateway = network::Ipv4::parse("10.1.0.1");
-  state.bridge.mtu = 1400;
-  state.endpoint.container_id = "abc";
-  state.endpoint.address = network::Ipv4::parse("10.1.2.3");
-  state.endpoint.mac = network::mac_of(state.endpoint.address);
-  state.endpoint.ports = {{.host_address = network::Ipv4::parse("127.0.0.1"),
-                           .host_port = 8080,
-                           .container_port = 80,
-                           .protocol = network::Protocol::kUdp}};
+  const NetworkState state = example_state();
   const NetworkState read = parse_network_state(render_network_state(state));
-  EXPECT_EQ(read.bridge.subnet, state.bridge.subnet);
-  EXPECT_EQ(read.bridge.gateway, state.bridge.gateway);
-  EXPECT_EQ(read.bridge.mtu, 1400);
-  EXPECT_EQ(read.endpoint.container_id, "abc");
-  EXPECT_EQ(read.endpoint.address, state.endpoint.address);
-  EXPECT_EQ(read.endpoint.mac, state.endpoint.mac);
-  EXPECT_EQ(read.endpoint.ports, state.endpoint.ports);
+  ASSERT_EQ(read.attachments.size(), 2U);
+  EXPECT_EQ(render_network_state(read), render_network_state(state));
+  EXPECT_EQ(read.publisher()->network, "blue");  // the other has no way out
+  EXPECT_EQ(read.publisher()->endpoint.ports, state.attachments[1].endpoint.ports);
+  EXPECT_EQ(read.publisher()->link.vxlan, state.attachments[1].link.vxlan);
+  EXPECT_EQ(read.find("bridge")->link.gateway, state.attachments[0].link.gateway);
+  EXPECT_EQ(read.find("red"), nullptr);
 }
 
 TEST(NetworkState, NothingIsNothing) {
   EXPECT_EQ(render_network_state({}), "");
-  EXPECT_EQ(parse_network_state("").endpoint.address.bits, 0U);
-  for (const char* broken : {"{", "{}", R"({"bridge":{}})"}) {
+  EXPECT_TRUE(parse_network_state("").attachments.empty());
+  EXPECT_EQ(parse_network_state("").publisher(), nullptr);
+  for (const char* broken : {"{", "{}", "[{}]", R"([{"network":"x","id":"y","link":{}}])"}) {
     EXPECT_THROW(parse_network_state(broken), base::Error) << broken;
   }
 }

@@ -16,7 +16,7 @@ TEST(Hosts, HoldDefaultsExtrasAndTheContainerItself) {
   options.extra_hosts = {"db:10.0.0.5", "gw:host-gateway", "six:[fe80::1]", "old=10.0.0.6"};
   EXPECT_EQ(render_hosts(options, {.hostname = "box",
                                    .domainname = "example",
-                                   .address = "10.88.0.2",
+                                   .addresses = {"10.88.0.2"},
                                    .host_gateway = "10.88.0.1",
                                    .host_file = {}}),
             std::string(kDefaults) +

@@ -31,7 +31,7 @@ def test_ps_columns(engine, busybox):
     assert re.split(r"\s{2,}", lines[0]) == ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
     cells = re.split(r"\s{2,}", lines[1])
     assert cells[0] == container[:12] and cells[1] == busybox and cells[2] == '"sleep 60"'
-    assert cells[3].endswith(" ago") and cells[4].startswith("Up ") and cells[5] == "0.0.0.0:8081->80/tcp" and cells[6] == "listed"
+    assert cells[3].endswith(" ago") and cells[4].startswith("Up ") and cells[5] == "0.0.0.0:8081->80/tcp, [::]:8081->80/tcp" and cells[6] == "listed"
 
 
 def test_ps_shows_stopped_ones_only_with_a(engine, busybox):

@@ -70,7 +70,7 @@ def nft(*words):
 def table_with(port):
     """The firewall's table of the store that has published it; other tests' stores have left their own."""
     tables = [line.split()[2] for line in nft("list", "tables").splitlines() if "sampan" in line]
-    found = [table for table in tables if f"{port}" in nft("list", "table", "ip", table)]
+    found = [table for table in tables if f"{port}" in nft("list", "table", "inet", table)]
     assert len(found) == 1
     return found[0]
 
@@ -84,7 +84,7 @@ def test_a_flushed_firewall_is_put_back_by_the_next_command(engine, busybox, flu
     serve(engine, busybox, "first", "-p", f"{ports[0]}:80")
     serve(engine, busybox, "second", "-p", f"127.0.0.1:{ports[1]}:80")
     table = table_with(ports[0])
-    subject = {"delete": ["ip", table], "flush": ["ip", table, "published"]}[flush[0]] if flush[1] != "ruleset" else []
+    subject = {"delete": ["inet", table], "flush": ["inet", table, "published"]}[flush[0]] if flush[1] != "ruleset" else []
     from_there = f"import urllib.request as u; print(u.urlopen('http://198.51.100.1:{ports[0]}/', timeout=1).read().decode())"
     echo = "import socket\ns=socket.create_server(('198.51.100.2',7000))\nwhile True:\n c,a=s.accept()\n c.sendall(a[0].encode())\n c.close()"
     with other_host() as there:
@@ -101,7 +101,7 @@ def test_a_flushed_firewall_is_put_back_by_the_next_command(engine, busybox, flu
             server.kill()
             server.wait()
     engine.run("rm", "-f", "first", "second")
-    left = nft("list", "table", "ip", table)
+    left = nft("list", "table", "inet", table)
     assert "elements" not in left
 
 

@@ -113,9 +113,9 @@ TEST_F(Bridge, EveryDamageIsRepaired) {
       {"forwarding off", [] { write_setting(kForward, "0"); }},
       {"route_localnet off", [] { write_setting(kRouteLocalnet, "0"); }},
       {"all rules gone", [] { ASSERT_EQ(std::system("nft flush ruleset"), 0); }},
-      {"table emptied", [] { ASSERT_EQ(std::system("nft flush table ip sampan"), 0); }},
-      {"chain emptied", [] { ASSERT_EQ(std::system("nft flush chain ip sampan published"), 0); }},
-      {"rule added", [] { ASSERT_EQ(std::system("nft add rule ip sampan forward drop"), 0); }},
+      {"table emptied", [] { ASSERT_EQ(std::system("nft flush table inet sampan"), 0); }},
+      {"chain emptied", [] { ASSERT_EQ(std::system("nft flush chain inet sampan published"), 0); }},
+      {"rule added", [] { ASSERT_EQ(std::system("nft add rule inet sampan forward drop"), 0); }},
   };
   for (const auto& [name, damage] : damages) {
     SCOPED_TRACE(name);
@@ -133,23 +133,51 @@ TEST_F(Bridge, EveryDamageIsRepaired) {
 TEST_F(Bridge, RepairKeepsPublishedPortsAndAnotherVersionsMarkerGoes) {
   network::ensure_bridge(config_);
   network::publish(config_, endpoint(id_of(1), address_of(1), {tcp(8080)}));
-  ASSERT_EQ(std::system("nft flush chain ip sampan forward; "
-                        "nft add chain ip sampan layout_0123456789abcdef"),
+  ASSERT_EQ(std::system("nft flush chain inet sampan forward; "
+                        "nft add chain inet sampan layout_0123456789abcdef"),
             0);
   network::ensure_bridge(config_);
   EXPECT_TRUE(is_in_place());
   EXPECT_EQ(published(), std::vector{tcp(8080)});
-  EXPECT_NE(std::system("nft list chain ip sampan layout_0123456789abcdef >/dev/null 2>&1"), 0);
+  EXPECT_NE(std::system("nft list chain inet sampan layout_0123456789abcdef >/dev/null 2>&1"), 0);
 }
 
 TEST_F(Bridge, AnotherConfigurationReplacesTheRules) {
   network::ensure_bridge(config_);
-  config_.subnet = Ipv4Subnet::parse("10.209.0.0/16");
-  config_.gateway = config_.subnet.first_host();
+  config_.host_filter = network::HostFilter::kObey;
   EXPECT_FALSE(is_in_place());
   network::ensure_bridge(config_);
   EXPECT_TRUE(is_in_place());
-  EXPECT_EQ(std::system("nft list table ip sampan | grep -q '10\\.208\\.'") == 0, false);
+  EXPECT_EQ(std::system("nft list chain inet sampan prerouting | grep -q 'iifname @bridges'"), 0);
+}
+
+TEST_F(Bridge, AnotherNetworkOfTheStoreAddsElementsAndLeavesTheRulesAlone) {
+  network::ensure_bridge(config_);
+  BridgeConfig other = config_;
+  other.bridge = "br-other";
+  other.subnet = Ipv4Subnet::parse("10.209.0.0/16");
+  other.gateway = other.subnet.first_host();
+  other.internal = true;
+  other.subnet6 = network::Ipv6Subnet::parse("fd00:9::/64");
+  other.gateway6 = other.subnet6->host(1);
+  EXPECT_TRUE(is_in_place());
+  network::ensure_bridge(other);
+  EXPECT_TRUE(is_in_place());
+  const auto has = [](const std::string& set, const std::string& text) {
+    return std::system(("nft list set inet sampan " + set + " | grep -q '" + text + "'").c_str()) ==
+           0;
+  };
+  EXPECT_TRUE(has("bridges", "br-other"));
+  EXPECT_TRUE(has("internal", "br-other"));
+  EXPECT_TRUE(has("subnets", "10.209.0.0/16"));
+  EXPECT_TRUE(has("subnets6", "fd00:9::/64"));
+  EXPECT_FALSE(has("masqueraded", "10.209.0.0/16"));
+  network::remove_network(other);
+  EXPECT_FALSE(has("bridges", "br-other"));
+  EXPECT_FALSE(has("subnets", "10.209.0.0/16"));
+  EXPECT_TRUE(has("subnets", "10.208.0.0/16"));
+  EXPECT_EQ(link_index("br-other"), 0);
+  network::remove_network(other);  // once more does nothing
 }
 
 TEST_F(Bridge, TwoStoresDoNotMeet) {
@@ -204,7 +232,7 @@ TEST_F(Bridge, RemovalLeavesNothingAndForgivesNothingThere) {
   network::ensure_bridge(config_);
   network::remove_bridge(config_);
   EXPECT_EQ(link_index("sampan0"), 0);
-  EXPECT_NE(std::system("nft list table ip sampan >/dev/null 2>&1"), 0);
+  EXPECT_NE(std::system("nft list table inet sampan >/dev/null 2>&1"), 0);
   network::remove_bridge(config_);
   EXPECT_TRUE(network::list_published(config_).empty());
 }

@@ -45,7 +45,7 @@ std::string output_of(const std::string& command) {
 TEST_F(Connect, MakesTheContainersInterfaces) {
   config_.mtu = 1400;
   const ino_t before = current_network_inode();
-  const Machine machine = start(1, {{{0}, 8080, 80, Protocol::kTcp}});
+  const Machine machine = start(1, {{Ipv4{0}, 8080, 80, Protocol::kTcp}});
   EXPECT_EQ(current_network_inode(), before);
   const std::string host = output_of("ip -d link show ve00000001000");
   EXPECT_THAT(host, HasSubstr("master sampan0"));
@@ -143,7 +143,7 @@ TEST_F(Connect, LeavesNoDescriptors) {
   };
   const auto before = descriptors();
   for (unsigned number = 1; number <= 3; ++number) {
-    const Machine machine = start(number, {{{0}, 8080, 80, Protocol::kTcp}});
+    const Machine machine = start(number, {{Ipv4{0}, 8080, 80, Protocol::kTcp}});
     network::unpublish(config_, machine.endpoint);
   }
   EXPECT_EQ(descriptors(), before);

@@ -26,7 +26,7 @@ Endpoint endpoint() {
   result.container_id = "3f4e5d6c7b8a99887766";
   result.address = Ipv4::parse("10.208.0.2");
   result.mac = mac_of(result.address);
-  result.ports = {{{0}, 8080, 80, Protocol::kTcp},
+  result.ports = {{Ipv4{0}, 8080, 80, Protocol::kTcp},
                   {Ipv4::parse("127.0.0.1"), 5300, 53, Protocol::kUdp}};
   return result;
 }
@@ -67,29 +67,44 @@ TEST(PlanEndpoint, WithoutPortsThereIsNoHairpin) {
 TEST(PlanFirewall, IsThisTable) {
   std::vector<std::string> rules;
   for (const std::string& text : texts(plan_firewall(config()).steps)) {
-    if (text.rfind("add rule ip sampan ", 0) == 0) rules.push_back(text.substr(19));
+    if (text.rfind("add rule inet sampan ", 0) == 0) rules.push_back(text.substr(21));
   }
   EXPECT_THAT(
-      rules, ElementsAre(
-                 "guard ip daddr 127.0.0.0/8 iifname != \"lo\" drop",
-                 "guard ip saddr 127.0.0.0/8 iifname != \"lo\" drop",
-                 "guard ip daddr 10.208.0.0/16 iifname != \"sampan0\" ip daddr != 10.208.0.1 drop",
-                 "published dnat ip to ip daddr . meta l4proto . th dport map @ports_of_address",
-                 "published dnat ip to meta l4proto . th dport map @ports_of_any_address",
-                 "prerouting fib daddr type local jump published",
-                 "output fib daddr type local jump published",
-                 "postrouting ip saddr 10.208.0.0/16 oifname != \"sampan0\" masquerade",
-                 "postrouting oifname \"sampan0\" ip saddr 127.0.0.0/8 masquerade",
-                 "postrouting oifname \"sampan0\" ip saddr 10.208.0.0/16 ct status dnat masquerade",
-                 "forward oifname \"sampan0\" ct state established,related accept",
-                 "forward oifname \"sampan0\" iifname != \"sampan0\" ct status ! dnat drop"));
+      rules,
+      ElementsAre(
+          "guard meta nfproto ipv4 ip daddr 127.0.0.0/8 iifname != \"lo\" drop",
+          "guard meta nfproto ipv4 ip saddr 127.0.0.0/8 iifname != \"lo\" drop",
+          "published meta nfproto ipv4 dnat ip to ip daddr . meta l4proto . th dport map "
+          "@ports_of_address",
+          "published meta nfproto ipv4 dnat ip to meta l4proto . th dport map "
+          "@ports_of_any_address",
+          "published meta nfproto ipv6 ip6 daddr ::1 return",
+          "published meta nfproto ipv6 dnat ip6 to ip6 daddr . meta l4proto . th dport map "
+          "@ports_of_address6",
+          "published meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map "
+          "@ports_of_any_address6",
+          "prerouting fib daddr type local jump published",
+          "output fib daddr type local jump published",
+          "postrouting meta nfproto ipv4 oifname != @bridges ip saddr @masqueraded masquerade",
+          "postrouting meta nfproto ipv6 oifname != @bridges ip6 saddr @masqueraded6 masquerade",
+          "postrouting meta nfproto ipv4 oifname @bridges ip saddr 127.0.0.0/8 masquerade",
+          "postrouting meta nfproto ipv4 oifname @bridges ip saddr @subnets ct status dnat "
+          "masquerade",
+          "postrouting meta nfproto ipv6 oifname @bridges ip6 saddr @subnets6 ct status dnat "
+          "masquerade",
+          "forward oifname @bridges ct state established,related accept",
+          "forward iifname . oifname @within accept",
+          "forward oifname @bridges ct status ! dnat drop", "forward iifname @internal drop",
+          "forward oifname @internal drop"));
 }
 
 TEST(PlanFirewall, TheMarkerChangesWithTheConfiguration) {
   const std::string marker = plan_firewall(config()).chains.back().name;
   EXPECT_EQ(plan_firewall(config()).chains.back().name, marker);
   BridgeConfig other = config();
-  other.gateway.bits += 1;
+  other.bridge = "br-other";  // another network of the store has the same table
+  EXPECT_EQ(plan_firewall(other).chains.back().name, marker);
+  other.host_filter = HostFilter::kObey;
   EXPECT_NE(plan_firewall(other).chains.back().name, marker);
 }
 

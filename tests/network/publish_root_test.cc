@@ -56,8 +56,9 @@ TEST_F(Publish, WhatRunsIsPublishedWithATableThatIsMadeAnew) {
   const network::ListEndpoints running = [&] {
     ++asked;
     // The third is refused, since the first has the port: nothing else suffers.
-    return std::vector{owner(1, {tcp(8080), tcp(8081)}), owner(2, {tcp(90)}),
-                       owner(3, {tcp(8080), tcp(91)})};
+    return std::vector<network::Connected>{{config_, owner(1, {tcp(8080), tcp(8081)})},
+                                           {config_, owner(2, {tcp(90)})},
+                                           {config_, owner(3, {tcp(8080), tcp(91)})}};
   };
   network::restore_firewall(config_, running);
   EXPECT_THAT(published_by(1), UnorderedElementsAre(tcp(8080), tcp(8081)));
@@ -71,7 +72,7 @@ TEST_F(Publish, WhatRunsIsPublishedWithATableThatIsMadeAnew) {
 TEST_F(Publish, ANamespaceWithoutTheBridgeIsLeftAlone) {
   const UniqueFd elsewhere = new_network();
   const network::InsideNetwork inside(elsewhere.get());
-  network::restore_firewall(config_, [] { return std::vector<Endpoint>(); });
+  network::restore_firewall(config_, [] { return std::vector<network::Connected>(); });
   network::Netlink netfilter(network::Netlink::Bus::kNetfilter);
   EXPECT_FALSE(network::is_firewall_in_place(netfilter, config_, network::plan_firewall(config_)));
 }
@@ -91,7 +92,7 @@ TEST_F(Publish, EverythingIsReadBack) {
 TEST_F(Publish, TheOwnerIsTheCommentInListings) {
   network::publish(config_, owner(1, {tcp(8080)}));
   const std::string look =
-      "nft list map ip sampan ports_of_any_address | grep -q 'tcp . 8080 "
+      "nft list map inet sampan ports_of_any_address | grep -q 'tcp . 8080 "
       "comment \"" +
       id_of(1) + "\" : 10.208.0.2 . 80'";
   EXPECT_EQ(std::system(look.c_str()), 0);

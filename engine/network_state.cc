@@ -1,0 +1,112 @@
+#include "engine/network_state.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "engine/network_settings.h"
+#include "oci/json.h"
+
+namespace engine {
+namespace {
+
+using Json = nlohmann::json;
+
+Json port_json(const network::PublishedPort& port) {
+  Json json = {{"hostAddress", port.host_address.str()},
+               {"hostPort", port.host_port},
+               {"containerPort", port.container_port},
+               {"protocol", static_cast<int>(port.protocol)}};
+  if (port.host_port_last != 0) json["hostPortLast"] = port.host_port_last;
+  return json;
+}
+
+network::PublishedPort parse_port(const Json& json) {
+  return {.host_address = network::IpAddress::parse(json.at("hostAddress").get<std::string>()),
+          .host_port = json.at("hostPort").get<std::uint16_t>(),
+          .container_port = json.at("containerPort").get<std::uint16_t>(),
+          .protocol = static_cast<network::Protocol>(json.at("protocol").get<int>()),
+          .host_port_last = json.value("hostPortLast", std::uint16_t{0})};
+}
+
+Json attachment_json(const Attachment& attachment) {
+  const network::Endpoint& endpoint = attachment.endpoint;
+  Json ports = Json::array();
+  for (const network::PublishedPort& port : endpoint.ports) ports.push_back(port_json(port));
+  Json json = {{"network", attachment.network},        {"id", attachment.network_id},
+               {"link", link_json(attachment.link)},   {"container", endpoint.container_id},
+               {"address", endpoint.address.str()},    {"mac", network::format_mac(endpoint.mac)},
+               {"interface", endpoint.interface_name}, {"ports", std::move(ports)}};
+  if (endpoint.address6) json["address6"] = endpoint.address6->str();
+  if (!endpoint.has_default_route) json["defaultRoute"] = false;
+  if (!attachment.aliases.empty()) json["aliases"] = attachment.aliases;
+  if (!attachment.cni.empty()) json["cni"] = attachment.cni;
+  return json;
+}
+
+Attachment parse_attachment(const Json& json) {
+  Attachment attachment{.network = json.at("network").get<std::string>(),
+                        .network_id = json.at("id").get<std::string>(),
+                        .link = parse_link(json.at("link")),
+                        .endpoint = {},
+                        .aliases = json.value("aliases", std::vector<std::string>()),
+                        .cni = json.value("cni", "")};
+  network::Endpoint& endpoint = attachment.endpoint;
+  endpoint.container_id = json.at("container").get<std::string>();
+  endpoint.address = network::Ipv4::parse(json.at("address").get<std::string>());
+  endpoint.mac = network::parse_mac(json.at("mac").get<std::string>());
+  endpoint.interface_name = json.at("interface").get<std::string>();
+  if (json.contains("address6")) {
+    endpoint.address6 = network::Ipv6::parse(json.at("address6").get<std::string>());
+  }
+  endpoint.has_default_route = json.value("defaultRoute", true);
+  for (const Json& port : json.at("ports")) endpoint.ports.push_back(parse_port(port));
+  return attachment;
+}
+
+}  // namespace
+
+Attachment* NetworkState::publisher() {
+  for (Attachment& attachment : attachments) {
+    const bool is_bridge = attachment.link.kind == network::LinkKind::kBridge;
+    if (attachment.cni.empty() && is_bridge && !attachment.link.internal) return &attachment;
+  }
+  return nullptr;
+}
+
+const Attachment* NetworkState::publisher() const {
+  return const_cast<NetworkState*>(this)->publisher();  // NOLINT: the same search
+}
+
+const Attachment* NetworkState::find(std::string_view network) const {
+  for (const Attachment& attachment : attachments) {
+    if (attachment.network == network) return &attachment;
+  }
+  return nullptr;
+}
+
+std::string render_network_state(const NetworkState& state) {
+  if (state.attachments.empty()) return {};
+  Json list = Json::array();
+  for (const Attachment& attachment : state.attachments) {
+    list.push_back(attachment_json(attachment));
+  }
+  return list.dump();
+}
+
+NetworkState parse_network_state(std::string_view text) {
+  NetworkState state;
+  if (text.empty()) return state;
+  try {
+    const Json list = oci::parse_json(text);
+    if (!list.is_array()) {
+      throw base::Error(base::ErrorKind::kInvalid, "networks of the container: not a list");
+    }
+    for (const Json& json : list) state.attachments.push_back(parse_attachment(json));
+  } catch (const Json::exception& error) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      std::string("networks of the container: ") + error.what());
+  }
+  return state;
+}
+
+}  // namespace engine
