@@ -64,16 +64,26 @@ std::string below_root(std::string_view own, const std::string& root) {
   return std::string(own);
 }
 
-// Lines of /proc/self/cgroup: "4:memory:/path", "0::/path" for v2; cgroups(7).
+// A line of /proc/self/cgroup: "4:cpu,cpuacct:/path", "0::/path" of v2; see cgroups(7).
+struct OwnGroup {
+  std::string_view names, path;
+};
+std::optional<OwnGroup> parse_own_group(std::string_view line) {
+  const std::size_t first = line.find(':');
+  const std::size_t second = line.find(':', first + 1);
+  if (first == std::string_view::npos || second == std::string_view::npos) return std::nullopt;
+  return OwnGroup{.names = line.substr(first + 1, second - first - 1),
+                  .path = line.substr(second + 1)};
+}
+
 std::optional<std::string> find_own_path(std::string_view self_cgroup,
                                          std::string_view controller) {
   for (const std::string_view line : split(self_cgroup, '\n')) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string_view::npos || second == std::string_view::npos) continue;
-    const auto controllers = split(line.substr(first + 1, second - first - 1), ',');
+    const auto group = parse_own_group(line);
+    if (!group) continue;
+    const auto controllers = split(group->names, ',');
     if (std::find(controllers.begin(), controllers.end(), controller) != controllers.end()) {
-      return std::string(line.substr(second + 1));
+      return std::string(group->path);
     }
   }
   return std::nullopt;
@@ -148,11 +158,10 @@ std::vector<std::string> to_strings(const std::vector<std::string_view>& views) 
 // One line of /proc/self/cgroup whose hierarchy lies where all of them lie by convention; false
 // where it must be looked for.
 bool add_conventional(CgroupHost& host, std::string_view line) {
-  const std::size_t first = line.find(':');
-  const std::size_t second = line.find(':', first + 1);
-  if (second == std::string_view::npos) return false;
-  const std::string_view names = line.substr(first + 1, second - first - 1);
-  CgroupHierarchy hierarchy{.own_path = below_root(line.substr(second + 1), "/")};
+  const auto group = parse_own_group(line);
+  if (!group) return false;
+  const std::string_view names = group->names;
+  CgroupHierarchy hierarchy{.own_path = below_root(group->path, "/")};
   if (names.empty()) {
     hierarchy.mount_point = std::string(kCgroupRoot) + "/unified";
     if (is_hierarchy(hierarchy.mount_point, CGROUP2_SUPER_MAGIC)) host.v2 = std::move(hierarchy);

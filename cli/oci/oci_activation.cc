@@ -16,6 +16,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/files.h"
+#include "cli/oci/oci_command.h"
 
 namespace cli_oci {
 namespace {
@@ -29,11 +30,6 @@ constexpr char kDirectory[] = "notify";
 constexpr char kSocket[] = "notify.sock";
 constexpr int kMostListenFds = 1024;
 constexpr int kBarrierMilliseconds = 30'000;
-
-std::string variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? std::string() : value;
-}
 
 std::optional<long> parse_number(const std::string& text) {
   long value = 0;

@@ -15,7 +15,7 @@ using base::Error;
 using base::ErrorKind;
 
 // What runc calls it and criu understands: those of both commands, then dump's, then restore's.
-struct Flags {
+struct CriuFlags {
   std::string id, bundle, images = "checkpoint", work, parent, page_server, cgroups, lsm_profile,
                           lsm_mount_context, console_socket, pid_file;
   Words empty_namespaces;
@@ -26,7 +26,7 @@ struct Flags {
   bool detach = false, no_subreaper = false, no_pivot = false;
 };
 
-void add_common(Options& app, Flags& flags) {
+void add_common(Options& app, CriuFlags& flags) {
   app.add("--image-path", &flags.images, "Directory of criu's images");
   app.add("--work-path", &flags.work, "Directory of logs");
   app.add("--tcp-established", &flags.tcp_established, "Also open TCP connections");
@@ -41,7 +41,7 @@ void add_common(Options& app, Flags& flags) {
   app.add_word("ID", flags.id);
 }
 
-runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
+runtime::CriuOptions criu_of(const Globals& globals, const CriuFlags& flags) {
   const auto absolute = [](const std::string& path) {
     return path.empty() ? fs::path() : fs::absolute(path).lexically_normal();
   };
@@ -71,7 +71,7 @@ runtime::CriuOptions criu_of(const Globals& globals, const Flags& flags) {
 }
 
 // As criu wants it: from the new images' directory to the earlier ones'.
-void add_parent(const Flags& flags, runtime::CriuOptions& criu) {
+void add_parent(const CriuFlags& flags, runtime::CriuOptions& criu) {
   if (flags.parent.empty()) return;
   // By its words: the new images' directory need not be there yet.
   if (fs::path(flags.parent).is_absolute() ||
@@ -82,7 +82,7 @@ void add_parent(const Flags& flags, runtime::CriuOptions& criu) {
   criu.parent_images = flags.parent;
 }
 
-void add_page_server(const Flags& flags, runtime::CriuOptions& criu) {
+void add_page_server(const CriuFlags& flags, runtime::CriuOptions& criu) {
   if (flags.page_server.empty()) {
     if (flags.lazy_pages) {
       throw Error(ErrorKind::kInvalid, "--lazy-pages needs --page-server, which serves them");
@@ -105,7 +105,7 @@ void add_page_server(const Flags& flags, runtime::CriuOptions& criu) {
 
 int run_checkpoint(const Globals& globals, const Words& words) {
   Options app("checkpoint", "Writes a running container to files");
-  Flags flags;
+  CriuFlags flags;
   add_common(app, flags);
   app.add("--parent-path", &flags.parent, "Images of an earlier --pre-dump");
   app.add("-R,--leave-running", &flags.leave_running, "Do not end the container");
@@ -135,7 +135,7 @@ int run_checkpoint(const Globals& globals, const Words& words) {
 
 int run_restore(const Globals& globals, const Words& words) {
   Options app("restore", "Makes a container from a checkpoint's files");
-  Flags flags;
+  CriuFlags flags;
   add_common(app, flags);
   app.add("-b,--bundle", &flags.bundle, "Directory of config.json; default: the current one");
   app.add("--console-socket", &flags.console_socket, "Of containers with a terminal");

@@ -36,8 +36,6 @@ struct Globals {
 struct Command {
   std::string_view name, synopsis, summary;
   int (*run)(const Globals&, const Words&);
-  // Starts processes inside a container: our own binary must be out of their reach first.
-  bool enters_container = false;
 };
 
 // --help was asked for, and has been answered.
@@ -73,7 +71,8 @@ oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& s
 // The option --format of commands that print a table or JSON.
 void add_format(Options& app, std::string& format);
 
-void print(std::string_view text);  // stdout
+std::string variable(const char* name);  // of the environment; empty where it is not set
+void print(std::string_view text);       // stdout
 void write_pid_file(const std::string& path, pid_t pid);
 std::string status_word(runtime::Status status);
 
@@ -99,7 +98,8 @@ int run_restore(const Globals&, const Words&);
 const std::vector<Command>& commands();
 // The whole program after main() has protected its binary.
 int run_program(const Words& words);
-// Whether these words name a command that enters a container.
+// Whether these words name a command that starts processes inside a container: our own binary must
+// be out of their reach first.
 bool enters_container(std::span<char* const> words);
 
 }  // namespace cli_oci

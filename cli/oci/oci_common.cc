@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -67,6 +68,11 @@ oci::RuntimeSpec load_spec_of(const fs::path& state_dir, const runtime::State& s
 
 void add_format(Options& app, std::string& format) {
   app.add("-f,--format", &format, "table or json").one_of({"table", "json"});
+}
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string() : value;
 }
 
 void print(std::string_view text) { base::write_all(STDOUT_FILENO, text); }

@@ -9,6 +9,8 @@
 #include <linux/mount.h>
 #include <sys/syscall.h>
 
+#include "cli/oci/oci_entering.h"
+
 #ifndef __clang__                                         // whose tools read this, too
 #pragma GCC optimize("no-tree-loop-distribute-patterns")  // a loop stays one: memset(3) is libc's
 #endif
@@ -80,17 +82,14 @@ namespace {
 
 constexpr long kReadOnly = 1;  // ST_RDONLY of statfs(2)
 
-// The commands that start processes inside a container. An option's value that reads like one costs
-// a start from the read-only view and nothing else.
-constexpr char kEntering[][8] = {"create", "start", "run", "exec", "restore"};
-
 bool is_same(const char* left, const char* right) {
   while (*left != '\0' && *left == *right) ++left, ++right;
   return *left == *right;
 }
 
+// An option's value that reads like one costs a start from the read-only view and nothing else.
 bool enters_container(const char* word) {
-  for (const auto& name : kEntering) {
+  for (const auto& name : cli_oci::kEnteringCommands) {
     if (is_same(word, name)) return true;
   }
   return false;

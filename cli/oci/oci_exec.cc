@@ -13,15 +13,15 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-struct Flags {
+struct ExecFlags {
   std::string id, process_file, cwd, user, apparmor, process_label, console_socket, pid_file;
   Words env, additional_gids, capabilities, cgroups, command;
   int preserve_fds = 0;
   bool tty = false, detach = false, no_new_privs = false, ignore_paused = false;
 };
 
-Flags parse_flags(const Words& words) {
-  Flags flags;
+ExecFlags parse_flags(const Words& words) {
+  ExecFlags flags;
   Options app("exec", "Starts another process in a running container");
   app.add("-p,--process", &flags.process_file, "File with the process as JSON");
   app.add("-t,--tty", &flags.tty, "Give it a terminal");
@@ -99,7 +99,7 @@ std::map<std::string, std::string> parse_cgroups(const Words& words) {
 }
 
 // The container's own process with what the options change.
-oci::Process derive_process(const oci::RuntimeSpec& spec, const Flags& flags) {
+oci::Process derive_process(const oci::RuntimeSpec& spec, const ExecFlags& flags) {
   if (!spec.process) throw Error(ErrorKind::kInvalid, "the container's config.json has no process");
   oci::Process process = *spec.process;
   if (flags.command.empty()) throw Error(ErrorKind::kInvalid, "exec needs a command or --process");
@@ -119,7 +119,7 @@ oci::Process derive_process(const oci::RuntimeSpec& spec, const Flags& flags) {
   return process;
 }
 
-oci::Process make_process(const oci::RuntimeSpec& spec, const Flags& flags) {
+oci::Process make_process(const oci::RuntimeSpec& spec, const ExecFlags& flags) {
   if (flags.process_file.empty()) return derive_process(spec, flags);
   return base::while_doing(flags.process_file, [&] {
     oci::Process process = oci::parse_process(base::read_file(flags.process_file, 16U << 20U));
@@ -131,7 +131,7 @@ oci::Process make_process(const oci::RuntimeSpec& spec, const Flags& flags) {
 }  // namespace
 
 int run_exec(const Globals& globals, const Words& words) {
-  const Flags flags = parse_flags(words);
+  const ExecFlags flags = parse_flags(words);
   const runtime::State state = load(globals, flags.id);
   const fs::path state_dir = state_dir_of(globals, flags.id);
   const oci::RuntimeSpec spec = load_spec_of(state_dir, state);

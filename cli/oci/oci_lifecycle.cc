@@ -23,12 +23,12 @@ std::string parse_id_only(const char* name, const char* summary, const Words& wo
   return id;
 }
 
-// "KILL", "SIGKILL", "9", "RTMIN+3".
+// "KILL", "SIGKILL", "9", "RTMIN+3"; 0 asks whether there is anybody, kill(2).
 int parse_signal(const std::string& text) {
   int number = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
   if (result.ec == std::errc() && result.ptr == text.data() + text.size()) {
-    if (number > 0 && number <= SIGRTMAX) return number;
+    if (number >= 0 && number <= SIGRTMAX) return number;
   } else {
     std::string name = text;
     std::transform(name.begin(), name.end(), name.begin(),

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "cli/oci/oci_command.h"
+#include "cli/oci/oci_entering.h"
 #include "cli/oci/oci_log.h"
 
 namespace cli_oci {
@@ -133,11 +134,10 @@ void parse(Options& app, const Words& words) {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      {"create", "ID", "Create a container, which then waits for start", run_create, true},
-      {"start", "ID", "Run the program of a created container", run_start, true},
-      {"run", "ID", "Create and start a container", run_run, true},
-      {"exec", "ID COMMAND [ARG...]", "Start another process in a running container", run_exec,
-       true},
+      {"create", "ID", "Create a container, which then waits for start", run_create},
+      {"start", "ID", "Run the program of a created container", run_start},
+      {"run", "ID", "Create and start a container", run_run},
+      {"exec", "ID COMMAND [ARG...]", "Start another process in a running container", run_exec},
       {"kill", "ID [SIGNAL]", "Send a signal (SIGTERM) to the container's first process", run_kill},
       {"delete", "ID", "Remove what is left of a stopped container", run_delete},
       {"state", "ID", "Print the state of a container", run_state},
@@ -150,15 +150,16 @@ const std::vector<Command>& commands() {
       {"spec", "", "Write a config.json to begin with", run_spec},
       {"features", "", "Print what this runtime can do", run_features},
       {"checkpoint", "ID", "Write a running container to files, by criu", run_checkpoint},
-      {"restore", "ID", "Make a container from such files", run_restore, true},
+      {"restore", "ID", "Make a container from such files", run_restore},
   };
   return table;
 }
 
 bool enters_container(std::span<char* const> words) {
   const std::size_t at = find_command(words);
-  const Command* const command = at < words.size() ? command_named(words[at]) : nullptr;
-  return command != nullptr && command->enters_container;
+  return at < words.size() &&
+         std::any_of(std::begin(kEnteringCommands), std::end(kEnteringCommands),
+                     [&](const char* name) { return std::string_view(words[at]) == name; });
 }
 
 int run_program(const Words& words) {

@@ -18,14 +18,15 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-struct Flags {
+struct RunFlags {
   std::string id, bundle, config, console_socket, pid_file;
   int preserve_fds = 0;
-  bool detach = false, keep = false, no_pivot = false, no_new_keyring = false, no_subreaper = false;
+  bool detach = false, keep = false, no_pivot = false, no_new_keyring = false, no_subreaper = false,
+       explain = false;
 };
 
-Flags parse_flags(const char* name, const Words& words) {
-  Flags flags;
+RunFlags parse_flags(const char* name, const Words& words) {
+  RunFlags flags;
   Options app(name, "Makes a container from a bundle");
   app.add("-b,--bundle", &flags.bundle, "Directory of config.json; default: the current one");
   app.add("-f,--config", &flags.config, "Another file than config.json in the bundle");
@@ -39,6 +40,7 @@ Flags parse_flags(const char* name, const Words& words) {
   app.add("--no-subreaper", &flags.no_subreaper, "Leave orphans to somebody else");
   if (std::string_view(name) == "run") {
     app.add("-d,--detach", &flags.detach, "Leave the container running");
+    app.add("--explain", &flags.explain, "Print the plan, step by step, and do nothing");
     app.add("--keep", &flags.keep, "Do not delete the container after its end");
   }
   app.add_word("ID", flags.id);
@@ -62,11 +64,6 @@ void add_activation(Request& request) {
     notify->add_to(request.spec);
     request.notify.emplace(std::move(*notify));
   }
-}
-
-std::string variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? "" : value;
 }
 
 // Whoever is root only in a user namespace has no right to the system's units.
@@ -100,7 +97,7 @@ void choose_systemd(const Globals& globals, runtime::CreateOptions& options) {
       options.systemd_is_users ? user_bus_address() : variable("DBUS_SYSTEM_BUS_ADDRESS");
 }
 
-Request make_request(const Globals& globals, const Flags& flags, bool leaves) {
+Request make_request(const Globals& globals, const RunFlags& flags, bool leaves) {
   Request request;
   const fs::path bundle = bundle_of(flags.bundle);
   request.spec = load_spec(bundle, flags.config);
@@ -154,7 +151,7 @@ void or_remove(const fs::path& state_dir, Action&& action) {
 }  // namespace
 
 int run_create(const Globals& globals, const Words& words) {
-  const Flags flags = parse_flags("create", words);
+  const RunFlags flags = parse_flags("create", words);
   Request request = make_request(globals, flags, true);
   request.options.exec_fifo = true;
   const runtime::Created created = create(request);
@@ -178,8 +175,12 @@ int run_start(const Globals& globals, const Words& words) {
 }
 
 int run_run(const Globals& globals, const Words& words) {
-  const Flags flags = parse_flags("run", words);
+  const RunFlags flags = parse_flags("run", words);
   Request request = make_request(globals, flags, flags.detach);
+  if (flags.explain) {
+    print(runtime::explain(request.spec, request.options));
+    return 0;
+  }
   const fs::path& state_dir = request.options.state_dir;
   if (!flags.detach && !flags.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   std::optional<Session> session;

@@ -12,7 +12,7 @@ import threading
 import uuid
 
 import pytest
-from oci_bundle import OCI, controller_file, running, runtime, wait_until  # noqa: F401  (a fixture)
+from oci_bundle import OCI, SOURCE, controller_file, running, runtime, wait_until  # noqa: F401  (a fixture)
 
 
 def test_listening_sockets_are_passed_on(runtime, tmp_path):
@@ -345,6 +345,111 @@ def test_output_has_the_shape_of_runcs(runtime, tmp_path):
         same_shape(json.loads(runtime.run("list", "-f", "json").stdout)[0], listed[0])
     finally:
         subprocess.run([*theirs, "delete", "--force", "a"], timeout=30)
+
+
+# What each does to which container; "missing" is none.
+SIDE_BY_SIDE = """
+nosuch
+state missing
+state
+start missing
+kill missing
+kill missing KILL
+delete missing
+delete --force missing
+pause missing
+resume missing
+ps missing
+update --pids-limit 20 missing
+events --stats missing
+exec missing true
+run --bundle nowhere missing
+create --bundle nowhere missing
+run --nosuch missing
+create bad/id
+start running
+delete running
+kill running NOSUCH
+kill running 0
+kill running 99
+kill running WINCH
+kill running SIGWINCH
+kill --all running 28
+resume running
+exec running
+exec running sh -c 'exit 9'
+exec running sh -c 'kill -9 $$'
+exec running nosuch
+exec running /dev
+exec --cwd /nosuch running true
+exec --user 5:6 running true
+exec --env A=b running sh -c 'exit $A'
+update --memory 1x running
+update --resources /nowhere running
+events --interval 0s running
+ps --format odd running
+ps --format json running
+checkpoint missing
+list --format odd
+list --quiet
+pause running
+pause running
+exec running true
+kill running WINCH
+resume running
+kill running KILL
+""".strip().splitlines()
+AFTER_ITS_END = """
+kill running
+kill running KILL
+exec running true
+start running
+pause running
+update --pids-limit 20 running
+events --stats running
+ps running
+delete running
+delete running
+""".strip().splitlines()
+
+
+@pytest.mark.skipif(not shutil.which("runc"), reason="needs runc")
+def test_exit_codes_are_runcs(runtime, tmp_path):
+    """The same words to both; where they differ, the difference is one that we want."""
+    wanted = {"nosuch": (1, 3),  # its library of options has a number of its own
+              # As crun and docker have it.
+              "exec running nosuch": (127, 255), "exec running /dev": (126, 255)}
+    runtime.write("running", "/bin/sleep", "1000")
+    config = json.loads((runtime.bundle / "config.json").read_text())
+    codes = {}
+    for name, program in (("ours", [str(OCI), "--root", str(tmp_path / "ours")]), ("runc", ["runc", "--root", str(tmp_path / "runc")])):
+        config["linux"]["cgroupsPath"] = f"{runtime.cgroup}/{name}"
+        (runtime.bundle / "config.json").write_text(json.dumps(config))
+
+        def run(words, leaves=False):
+            with open(tmp_path / "out", "w") as out:
+                done = subprocess.run(["sh", "-c", " ".join([*program, words])], stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=60)
+            return done.returncode
+        assert run(f"run --detach --bundle {runtime.bundle} running") == 0
+        codes[name] = [(words, run(words)) for words in SIDE_BY_SIDE]
+        wait_until(lambda: "stopped" in subprocess.run([*program, "state", "running"], capture_output=True, text=True).stdout)
+        codes[name] += [(words + " (stopped)", run(words)) for words in AFTER_ITS_END]
+    different = {ours[0]: (ours[1], theirs[1]) for ours, theirs in zip(codes["ours"], codes["runc"]) if ours != theirs}
+    assert different == wanted
+
+
+def test_documented_commands(tmp_path):
+    """Those of docs/oci-runtime.md, as they stand there."""
+    block = re.search(r"## By hand\n\n```sh\n(.*?)```", (SOURCE / "docs/oci-runtime.md").read_text(), re.S)[1]
+    (tmp_path / "sampan-oci").write_text(f'#!/bin/sh\nexec {OCI} --root {tmp_path}/state "$@"\n')
+    (tmp_path / "sampan-oci").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with open(tmp_path / "out", "w+") as out:  # the container has it, too
+        done = subprocess.run(["sh", "-ec", block], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=60)
+    said = (tmp_path / "out").read_text()
+    assert done.returncode == 0, said
+    assert "inside\n" in said and '"pids":{"current":' in said and re.search(r"^ *1\W.*\n(.*\n)*.*exec", said, re.M), said
+    assert not list((tmp_path / "state").glob("*/state.json"))
 
 
 def test_features_are_true(runtime):
