@@ -75,9 +75,14 @@ bool freeze(const Freezer& freezer) {
 
 bool has_state_frozen(const Freezer& freezer) {
   if (freezer.file.empty()) return false;
-  const auto text = base::find_file(freezer.file);
-  // FREEZING counts: somebody asked for it.
-  return text && (text->starts_with("FR") || text->starts_with("1"));
+  try {
+    const auto text = base::find_file(freezer.file);
+    // FREEZING counts: somebody asked for it.
+    return text && (text->starts_with("FR") || text->starts_with("1"));
+  } catch (const base::Error& error) {
+    if (error.errno_value() != ENODEV) throw;  // the group went while we read
+    return false;
+  }
 }
 
 // Which of the paths to ask for processes: all v1 hierarchies hold the same ones.

@@ -189,9 +189,8 @@ class Creation {
  private:
   void open_state() {
     base::make_dirs(options_.state_dir.parent_path(), 0711);
-    if (mkdir(options_.state_dir.c_str(), 0711) != 0 && errno != EEXIST) {
-      base::throw_errno(options_.state_dir.string());
-    }
+    made_state_dir_ = mkdir(options_.state_dir.c_str(), 0711) == 0;
+    if (!made_state_dir_ && errno != EEXIST) base::throw_errno(options_.state_dir.string());
     record_ = first_record(spec_, options_, design_.cgroups);
     if (design_.unit) record_.systemd_unit = design_.unit->name;
     if (design_.resctrl) record_.resctrl = design_.resctrl->group;
@@ -434,7 +433,11 @@ class Creation {
       record_.state.status = Status::kStopped;
       run_late_hooks(spec_.hooks.poststop, "poststop", record_.state);
     }
-    if (has_record_) base::remove_tree_quietly(options_.state_dir);
+    if (has_record_) {
+      base::remove_tree_quietly(options_.state_dir);
+    } else if (made_state_dir_) {
+      rmdir(options_.state_dir.c_str());  // stays where another's record came in between
+    }
   }
 
   const oci::RuntimeSpec& spec_;
@@ -446,8 +449,8 @@ class Creation {
   std::deque<Heard> early_;
   UniqueFd console_;
   UniqueFd root_;
-  bool has_record_ = false, has_unit_ = false, has_cgroups_ = false, reaped_ = false,
-       hooks_ran_ = false, finished_ = false;
+  bool made_state_dir_ = false, has_record_ = false, has_unit_ = false, has_cgroups_ = false,
+       reaped_ = false, hooks_ran_ = false, finished_ = false;
 };
 
 }  // namespace

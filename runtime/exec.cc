@@ -164,11 +164,8 @@ class Execution {
   bool finished_ = false;
 };
 
-}  // namespace
-
-Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci::Process& process,
-              const ExecOptions& options) {
-  const base::TraceStep step("runtime", "exec");
+Executed exec_in_running(const fs::path& state_dir, const oci::RuntimeSpec& spec,
+                         const oci::Process& process, const ExecOptions& options) {
   check_preserved(options.preserve_fds);
   const Record record = load_record(state_dir);
   check_state(state_dir, record, options);
@@ -210,6 +207,33 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
     attach_to_unit(record.systemd_bus, record.systemd_unit, executed.value().process.pid);
   }
   return std::move(executed.value());
+}
+
+// A container that ends, or is removed, at the same time is the reason, whichever step noticed.
+void check_still_there(const fs::path& state_dir) {
+  const auto record = find_record(state_dir);
+  if (!record) {
+    throw Error(ErrorKind::kNotFound,
+                "container \"" + state_dir.filename().string() + "\" does not exist", ENOENT);
+  }
+  if (current_status(state_dir, *record) == Status::kStopped) {
+    throw Error(ErrorKind::kConflict, "cannot exec in a stopped container");
+  }
+}
+
+}  // namespace
+
+Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci::Process& process,
+              const ExecOptions& options) {
+  const base::TraceStep step("runtime", "exec");
+  try {
+    return exec_in_running(state_dir, spec, process, options);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kSystem || error.kind() == ErrorKind::kNotFound) {
+      check_still_there(state_dir);
+    }
+    throw;
+  }
 }
 
 }  // namespace runtime

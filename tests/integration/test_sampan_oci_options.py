@@ -1,5 +1,6 @@
 """The options of sampan-oci that engines and service managers use, as runc has them."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -345,6 +346,60 @@ def test_output_has_the_shape_of_runcs(runtime, tmp_path):
         same_shape(json.loads(runtime.run("list", "-f", "json").stdout)[0], listed[0])
     finally:
         subprocess.run([*theirs, "delete", "--force", "a"], timeout=30)
+
+
+def at_once(runtime, *words, count=8):
+    """Exit codes and messages of so many of the same command."""
+    processes = [subprocess.Popen(runtime.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=open(runtime.folder / f"said-{i}", "w")) for i in range(count)]
+    codes = sorted(process.wait(60) for process in processes)
+    return codes, {(runtime.folder / f"said-{i}").read_text().strip() for i in range(count)} - {""}
+
+
+def test_commands_at_the_same_time(runtime):
+    """One of them wins, the others say what they found."""
+    one_wins = [0, *[1] * 7]
+    for _ in range(3):
+        runtime.write("a", "/bin/sleep", "1000")
+        for words, expected in ((["create", "-b", runtime.bundle], "exists already"), (["start"], "only a created one can start"),
+                                (["pause"], "is paused"), (["resume"], "not paused")):
+            codes, said = at_once(runtime, *words, "a")
+            assert codes == one_wins and all(expected in each for each in said), (words, codes, said)
+        entering = [subprocess.Popen(runtime.command("exec", "a", "true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        assert at_once(runtime, "delete", "--force", "a") == ([0] * 8, set())
+        for process in entering:
+            said = process.communicate(timeout=60)[1].strip()
+            # Frozen: so nothing escapes the signal.
+            ended = re.search("does not exist|cannot exec in a (stopped|paused) container", said)
+            assert process.returncode == 0 or (process.returncode == 137 and not said) or (process.returncode == 255 and ended), said
+        assert not os.listdir(runtime.root)
+
+
+def test_a_full_disk(runtime):
+    """Of --root: what can't be recorded is not made."""
+    runtime.root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", runtime.root], check=True)
+    try:
+        failed = 0
+        for size in range(0, 16385, 2048):
+            for words in (["create"], ["run", "--detach"], ["run"]):
+                with contextlib.suppress(OSError):
+                    (runtime.root / "seccomp cache").mkdir(exist_ok=True)
+                    (runtime.root / "seccomp cache/fill").write_bytes(b"x" * size)
+                runtime.write("a", "/bin/sleep", "0" if words == ["run"] else "1000")
+                result = runtime.run(*words, "-b", runtime.bundle, "a")
+                if result.returncode:
+                    failed += 1
+                    assert "No space left on device" in result.stderr and result.stderr.count("\n") == 1, result.stderr
+                    assert not (runtime.root / "a").exists()
+                else:
+                    runtime.run("delete", "--force", "a", check=True)
+                shutil.rmtree(runtime.root / "seccomp cache", ignore_errors=True)
+        assert failed
+        assert not [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"*{runtime.cgroup}/a")]
+    finally:
+        subprocess.run(["umount", runtime.root], check=True)
 
 
 # What each does to which container; "missing" is none.

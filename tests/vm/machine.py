@@ -212,7 +212,7 @@ def build(folder, modules):
     return image
 
 
-def boot(kernel, initramfs, seconds=int(os.environ.get("VM_SECONDS", 600))):
+def boot(kernel, initramfs, seconds=int(os.environ.get("VM_SECONDS", 900))):
     """Everything that the guest said until it powered off. VM_TESTS names some tests: only those are run."""
     words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none",
              "-kernel", kernel, "-initrd", str(initramfs),
