@@ -14,6 +14,7 @@
 #include "engine/cache_usage.h"
 #include "engine/image_helper.h"
 #include "oci/image_config.h"
+#include "storage/indexes.h"
 #include "storage/unused_images.h"
 
 namespace engine {
@@ -145,8 +146,14 @@ PruneReport prune_images(Engine& engine, PruneWhich which, const PruneFilter& fi
   const auto names = store.list_names();
   std::set<oci::ImageId> gone;
   PruneReport report;
+  std::vector<storage::ImageRow> candidates = images;
+  if (which == PruneWhich::kDangling) {
+    const auto kept = storage::images_beside_tags(store);
+    std::erase_if(candidates,
+                  [&](const storage::ImageRow& image) { return kept.contains(image.id); });
+  }
   for (const oci::ImageId& id :
-       plan_image_prune(images, names, store.list_containers(), which, filter)) {
+       plan_image_prune(candidates, names, store.list_containers(), which, filter)) {
     if (mode == PruneMode::kRemove) {
       const auto how =
           which == PruneWhich::kDangling ? storage::Unused::kUntagged : storage::Unused::kAny;

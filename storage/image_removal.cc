@@ -9,6 +9,7 @@
 #include "storage/event_log.h"
 #include "storage/image_mounts.h"
 #include "storage/image_rows.h"
+#include "storage/indexes.h"
 #include "storage/layer_use.h"
 #include "storage/store.h"
 #include "storage/unused_images.h"
@@ -68,6 +69,7 @@ void untag(Database& database, const std::string& id, const NameRow& name,
   database.prepare("DELETE FROM names WHERE repository=? AND tag=? AND digest=?")
       .bind_all(name.repository, name.tag, name.digest)
       .run();
+  if (name.is_digest()) forget_unnamed_index(database, name.digest);
   result.names.push_back(familiar_name(name));
   log_event(database, "image", "untag", "sha256:" + id,
             render_attributes({{"name", familiar_name(name)}}));
@@ -184,9 +186,9 @@ std::optional<Store::Untagged> remove_unused_image(Store& store, const oci::Imag
     if (!visible.step() || find_users(database, id).any()) return std::nullopt;
     if (is_mounted(database, id)) return std::nullopt;
     const std::vector<NameRow> names = names_of_image(database, id);
-    if (how == Unused::kUntagged &&
-        std::any_of(names.begin(), names.end(),
-                    [](const NameRow& name) { return !name.is_digest(); })) {
+    const bool has_tag = std::any_of(names.begin(), names.end(),
+                                     [](const NameRow& name) { return !name.is_digest(); });
+    if (how == Unused::kUntagged && (has_tag || images_beside_tags(store).contains(image))) {
       return std::nullopt;
     }
     for (const NameRow& name : names) untag(database, id, name, result);

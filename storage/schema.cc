@@ -46,8 +46,8 @@ ALTER TABLE blobs ADD COLUMN recipe DEFAULT '';
 CREATE TABLE image_use(image PRIMARY KEY,used)WITHOUT ROWID;
 )sql";
 
-// Networks have ids and labels, as docker's. What the containers on a network are called is looked up
-// by their monitors, by network and name.
+// Networks have ids and labels, as docker's. What the containers on a network are called is looked
+// up by their monitors, by network and name.
 constexpr char kNetworks[] = R"sql(
 ALTER TABLE networks ADD COLUMN id DEFAULT '';
 ALTER TABLE networks ADD COLUMN labels DEFAULT '{}';
@@ -57,12 +57,16 @@ WITHOUT ROWID;
 CREATE INDEX hosts_of ON hosts(container);
 )sql";
 
+// Indexes as served, and which manifests they name.
+constexpr char kIndexes[] = "CREATE TABLE indexes(digest PRIMARY KEY,manifests,bytes)WITHOUT ROWID";
+
 // On a full disk images and containers can still be removed: the log, which takes a checkpoint at
 // a quarter of this, never asks for a new block. Not every file system can; then it is only a wish.
 constexpr std::int64_t kReservedLog = 1 << 20;
 
 // kMigrations[n] makes version n + 1 out of version n.
-constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables, kCache, kNetworks};
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables, kCache, kNetworks,
+                                                                 kIndexes};
 
 std::int64_t version_of(Database& database) {
   Statement query = database.prepare("PRAGMA user_version");
