@@ -151,7 +151,8 @@ Digest parse_reference_digest(std::string_view text, std::string_view digest) {
   if (is_sha256(digest)) return Digest::parse(digest);
   const std::string_view algorithm = digest.substr(0, digest.find(':'));
   if (algorithm != "sha256" && algorithm.size() < digest.size()) {
-    refuse(text, "digest algorithm \"" + base::printable(algorithm, 40) + "\" is not supported");
+    refuse(text, "digest algorithm \"" + base::printable(algorithm, 40) +
+                     "\" is not supported, only sha256 is");
   }
   refuse(text, "malformed digest");
 }

@@ -1,10 +1,13 @@
 #include "registry/blob_download.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "base/trace.h"
 #include "registry/content_range.h"
 #include "registry/failure.h"
@@ -116,27 +119,38 @@ bool is_elsewhere_refusal(const Response& response) {
 
 class Download {
  public:
+  // `foreign`: in place of the registry.
   Download(Session& session, const Repository& repository, const oci::Descriptor& blob,
-           std::uint64_t offset, BlobSink& sink)
+           std::uint64_t offset, BlobSink& sink, std::optional<Url> foreign = {})
       : session_(session),
         repository_(repository),
         target_("blobs/" + blob.digest.str()),
         size_(blob.size),
-        assembler_(blob.size, offset, sink) {}
+        assembler_(blob.size, offset, sink),
+        foreign_(std::move(foreign)) {}
 
   void run() {
     RetryBudget budget = session_.retrier().make_budget();
     while (!assembler_.is_complete()) {
       const std::uint64_t before = assembler_.position();
-      const ApiRequest request{.resource = target_, .headers = assembler_.range_header()};
-      const Response response = session_.attempt(repository_, request, &assembler_);
+      const Response response = attempt();
       if (assembler_.is_complete()) break;
       if (assembler_.position() >= before + kProgressBytes) budget.reset();
       prepare_next(response, budget);
     }
   }
 
+  std::uint64_t position() const { return assembler_.position(); }
+
  private:
+  Response attempt() {
+    if (foreign_) {
+      return session_.attempt_foreign(*foreign_, assembler_.range_header(), &assembler_);
+    }
+    const ApiRequest request{.resource = target_, .headers = assembler_.range_header()};
+    return session_.attempt(repository_, request, &assembler_);
+  }
+
   // Throws where there is no point in a next attempt.
   void prepare_next(const Response& response, RetryBudget& budget) {
     const auto served = response.status == 416
@@ -174,7 +188,27 @@ class Download {
   std::string target_;
   std::uint64_t size_;
   Assembler assembler_;
+  std::optional<Url> foreign_;
 };
+
+// From the addresses that the manifest gives, in its order, until one of them begins to send it.
+void download_foreign(Session& session, const Repository& repository, const oci::Descriptor& blob,
+                      std::uint64_t offset, BlobSink& sink) {
+  std::string failures;
+  for (const std::string& address : blob.urls) {
+    std::uint64_t position = offset;
+    try {
+      Download download(session, repository, blob, offset, sink, Url::parse(address));
+      const base::Cleanup note([&] { position = download.position(); });
+      return download.run();
+    } catch (const base::Error& error) {
+      if (position != offset) throw;
+      failures += (failures.empty() ? "" : "; ") + base::printable(error.what());
+    }
+  }
+  throw base::Error(base::ErrorKind::kNotFound,
+                    "neither the registry nor the layer's own addresses have it: " + failures);
+}
 
 class StringSink : public BlobSink {
  public:
@@ -210,7 +244,12 @@ void download_blob(Session& session, const Repository& repository, const oci::De
       sink.write(std::string_view(*blob.data).substr(static_cast<std::size_t>(offset)));
       return;
     }
-    Download(session, repository, blob, offset, sink).run();
+    try {
+      Download(session, repository, blob, offset, sink).run();
+    } catch (const base::Error& error) {
+      if (error.kind() != base::ErrorKind::kNotFound || blob.urls.empty()) throw;
+      download_foreign(session, repository, blob, offset, sink);
+    }
   });
 }
 

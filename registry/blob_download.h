@@ -10,7 +10,9 @@
 
 namespace registry {
 
-// As Client::fetch_blob describes it. Bytes are not hashed here: the sink sees each of them anyway.
+// As Client::fetch_blob describes it; where the registry does not have it and the descriptor has
+// `urls`, it is fetched from there. Callers clear them unless the user wants that. Bytes are not
+// hashed here: the sink sees each of them anyway.
 void download_blob(Session& session, const Repository& repository, const oci::Descriptor& blob,
                    std::uint64_t offset, BlobSink& sink);
 

@@ -150,14 +150,4 @@ void erase_with_helper(const std::string& suffix, const std::string& server) {
   });
 }
 
-std::map<std::string, std::string> list_with_helper(const std::string& suffix) {
-  return with_helper(suffix, "list", "", [](const Answer& answer) {
-    check(answer);
-    std::map<std::string, std::string> users;
-    const oci::JsonDocument document(answer.output);
-    for (const auto& [server, user] : document.root().members()) users[server] = user.string();
-    return users;
-  });
-}
-
 }  // namespace registry

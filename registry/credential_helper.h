@@ -1,7 +1,6 @@
 // Credential helpers: programs named docker-credential-<suffix> that keep passwords for docker.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 
@@ -21,8 +20,5 @@ void store_with_helper(const std::string& suffix, const std::string& server,
 
 // `erase`; what is not there is no error.
 void erase_with_helper(const std::string& suffix, const std::string& server);
-
-// `list`: user names by server.
-std::map<std::string, std::string> list_with_helper(const std::string& suffix);
 
 }  // namespace registry

@@ -141,27 +141,23 @@ RegistriesConf parse_registries_conf(std::string_view text) {
 }
 
 std::vector<std::string> expand_short_name(const RegistriesConf& conf, const std::string& name) {
-  const std::string first = name.substr(0, name.find('/'));
+  const std::size_t slash = name.find('/');
+  const std::string first = name.substr(0, slash);
+  // As references do (distribution/reference): no repository's first component has capitals.
   const bool names_registry =
-      first.size() < name.size() &&
-      (first.find_first_of(".:") != std::string::npos || first == "localhost");
+      slash != std::string::npos &&
+      (first.find_first_of(".:ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos ||
+       first == "localhost");
   if (names_registry) return {name};
   const std::size_t end = name.find_first_of(":@");
   const std::string rest = end == std::string::npos ? std::string() : name.substr(end);
   const auto alias = conf.aliases.find(name.substr(0, end));
   if (alias != conf.aliases.end()) return {alias->second + rest};
   if (conf.search_registries.empty()) return {name};
-  if (conf.search_registries.size() > 1 &&
-      conf.short_names == RegistriesConf::ShortNames::kEnforcing) {
-    throw base::Error(base::ErrorKind::kInvalid,
-                      "short name \"" + base::printable(name) +
-                          "\" could be of several registries: name one, or set short-name-mode");
-  }
   std::vector<std::string> names;
   for (const std::string& registry : conf.search_registries) {
-    names.push_back(
-        registry + "/" +
-        (registry == "docker.io" && name.find('/') == std::string::npos ? "library/" : "") + name);
+    const bool is_official = registry == "docker.io" && slash == std::string::npos;
+    names.push_back(registry + (is_official ? "/library/" : "/") + name);
   }
   return names;
 }

@@ -133,9 +133,11 @@ class Resolver {
     const std::string& type = manifest.config.media_type;
     if (!oci::is_runnable_config(type)) {
       const std::string what = manifest.artifact_type.empty() ? type : manifest.artifact_type;
-      throw base::Error(base::ErrorKind::kInvalid,
-                        reference_.familiar() + " is no image that can be run: its type is \"" +
-                            base::printable(what) + "\"");
+      throw base::Error(base::ErrorKind::kUnsupported,
+                        reference_.familiar() + " is an artifact of type \"" +
+                            base::printable(what) +
+                            "\", no image that can be run: \"sampan manifest inspect\" shows it, "
+                            "oras and skopeo copy it");
     }
     return base::while_doing("config of " + reference_.familiar(), [&]() -> Candidate {
       std::string bytes =

@@ -193,6 +193,25 @@ Response Session::attempt_at(const Url& base, const Endpoint& endpoint,
   }
 }
 
+Response Session::attempt_foreign(const Url& url, std::vector<std::string> headers,
+                                  BodyReceiver* receiver) {
+  const auto check = [this](const Url& next) -> std::string {
+    if (insecure_.is_listed(next)) return {};
+    if (!next.is_https()) return "no https";
+    return reach_of(next.host) == Reach::kPublic ? "" : "no public address";
+  };
+  if (const std::string reason = check(url); !reason.empty()) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      base::printable(url.str()) + " is not fetched: " + reason);
+  }
+  Request request;
+  request.url = url;
+  request.headers = std::move(headers);
+  Response response = exchange_following(transport_, std::move(request), receiver, check);
+  response.is_from_elsewhere = false;  // it is whom we asked
+  return response;
+}
+
 Url Session::resolve_upload(const Url& from, const std::string& location) const {
   Url next = from.resolve(location);
   // A registry behind a proxy that ends TLS does not know that it is asked by HTTPS.

@@ -54,6 +54,12 @@ class Session {
   // or tokens can't be had, and when cancelled.
   Response attempt(const Repository& repository, const ApiRequest& request, BodyReceiver* receiver);
 
+  // One attempt at an address that a manifest gives for a layer: HTTPS, and nothing nearer to us
+  // than a public address, but for hosts that the user has listed as insecure. No registry's
+  // credentials, headers or certificates go there (CVE-2020-15157).
+  Response attempt_foreign(const Url& url, std::vector<std::string> headers,
+                           BodyReceiver* receiver);
+
   // Attempts until one succeeds or is final, for answers that are held in memory.
   Response send(const Repository& repository, const ApiRequest& request);
 

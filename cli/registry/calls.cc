@@ -52,7 +52,7 @@ std::string fetch_blob(registry::Client& client, const Call& call, Channel& chan
                                 .size = call.size,
                                 .platform = {},
                                 .artifact_type = {},
-                                .urls = {},
+                                .urls = call.urls,
                                 .annotations = {},
                                 .data = {}};
   SendingSink sink(channel);

@@ -18,10 +18,6 @@ using WireHeader = std::array<std::uint32_t, 2>;
   throw base::Error(base::ErrorKind::kUnavailable, "the other process has ended");
 }
 
-[[noreturn]] void throw_malformed() {
-  throw base::Error(base::ErrorKind::kCorrupt, "malformed message from the other process");
-}
-
 void send_all(int fd, std::array<iovec, 2> parts) {
   msghdr message = {};
   message.msg_iov = parts.data();
@@ -56,6 +52,10 @@ std::size_t receive_all(int fd, char* data, std::size_t size) {
 }
 
 }  // namespace
+
+void throw_malformed() {
+  throw base::Error(base::ErrorKind::kCorrupt, "malformed message from the other process");
+}
 
 void Channel::send(FrameType type, std::string_view payload) {
   if (payload.size() > kMaxFrameBytes) {

@@ -24,6 +24,9 @@ enum class FrameType : std::uint32_t {
   kProgress = 9,  // how many bytes of a blob have gone up
 };
 
+// What the other process has sent makes no sense.
+[[noreturn]] void throw_malformed();
+
 // A frame is its type and its size, four bytes each, then so many bytes. Any function throws
 // kUnavailable where the other end is gone, kCorrupt where it sends what is no frame.
 class Channel {

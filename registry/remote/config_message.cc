@@ -21,7 +21,7 @@ void write_all(FieldWriter& writer, const List& list, Write&& write) {
 std::uint64_t read_count(FieldReader& reader) {
   const std::uint64_t count = reader.number();
   if (count <= kMaxEntries) return count;
-  throw base::Error(base::ErrorKind::kCorrupt, "malformed message from the other process");
+  throw_malformed();
 }
 
 template <class Value, class Read>

@@ -27,7 +27,7 @@ void write_list(FieldWriter& writer, const std::vector<std::string>& list) {
 
 std::vector<std::string> read_list(FieldReader& reader) {
   const std::uint64_t count = reader.number();
-  if (count > kMaxListEntries) throw_corrupt("malformed message from the other process");
+  if (count > kMaxListEntries) throw_malformed();
   std::vector<std::string> list;
   for (std::uint64_t i = 0; i < count; ++i) list.push_back(reader.text());
   return list;
@@ -119,8 +119,8 @@ Setup decode_setup(std::string_view payload) {
 }
 
 std::string encode_call(const Call& call) {
-  return FieldWriter()
-      .number(static_cast<std::uint64_t>(call.kind))
+  FieldWriter writer;
+  writer.number(static_cast<std::uint64_t>(call.kind))
       .text(call.reference)
       .text(call.platform)
       .number(call.platform_is_explicit ? 1 : 0)
@@ -133,8 +133,9 @@ std::string encode_call(const Call& call) {
       .number(call.limit)
       .text(call.credentials.username)
       .text(call.credentials.password)
-      .text(call.credentials.identity_token)
-      .take();
+      .text(call.credentials.identity_token);
+  write_list(writer, call.urls);
+  return writer.take();
 }
 
 Call decode_call(std::string_view payload) {
@@ -154,6 +155,7 @@ Call decode_call(std::string_view payload) {
   call.credentials.username = reader.text();
   call.credentials.password = reader.text();
   call.credentials.identity_token = reader.text();
+  call.urls = read_list(reader);
   reader.finish();
   return call;
 }

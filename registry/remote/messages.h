@@ -41,9 +41,10 @@ struct Call {
   bool platform_is_explicit = false;
   std::string digest;  // kFetchBlob, with the next two; kPushBlob
   std::uint64_t size = 0, offset = 0;
-  std::string text;   // kPushBlob: where to mount from; kPushManifest: the media type;
-                      // kListReferrers: the artifacts' type; kListRepositories: a part of the name
-  std::string bytes;  // kPushManifest
+  std::vector<std::string> urls;  // kFetchBlob: where else it may be fetched from
+  std::string text;               // kPushBlob: where to mount from; kPushManifest: the media type;
+                     // kListReferrers: the artifacts' type; kListRepositories: a part of the name
+  std::string bytes;        // kPushManifest
   bool has_file = false;    // kPushBlob
   std::uint64_t limit = 0;  // kPushBlob: bytes of a chunk; kListRepositories: how many names
   Credentials credentials;  // kLogIn, for the registry that `reference` names

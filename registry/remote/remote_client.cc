@@ -17,10 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxTraceText = 4096;
 
-[[noreturn]] void throw_malformed() {
-  throw base::Error(base::ErrorKind::kCorrupt, "malformed message from sampan-registry");
-}
-
 [[noreturn]] void throw_ended() {
   throw base::Error(base::ErrorKind::kSystem, "sampan-registry has ended unexpectedly");
 }
@@ -175,7 +171,8 @@ void RemoteClient::fetch_blob(const oci::Reference& repository, const oci::Descr
                             .reference = repository.str(),
                             .digest = blob.digest.str(),
                             .size = blob.size,
-                            .offset = offset});
+                            .offset = offset,
+                            .urls = blob.urls});
   exchange.finish(&sink, blob.size, offset);
 }
 

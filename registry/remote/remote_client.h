@@ -35,6 +35,7 @@ class RemoteClient {
   ResolvedImage resolve(const oci::Reference& reference, const oci::Platform& platform,
                         Client::PlatformChoice choice);
   oci::Digest find_digest(const oci::Reference& reference);
+  // Where the registry does not have it and blob.urls is not empty, from there.
   // Exactly blob.size - offset bytes, or an error. The caller verifies the digest.
   void fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                   std::uint64_t offset, RemoteBlobSink& sink);

@@ -133,10 +133,14 @@ blocked = true
 TEST(RegistryConfig, ShortNames) {
   const auto conf = registry::parse_registries_conf(
       "unqualified-search-registries = [\"one.lan\", \"docker.io\"]\n"
-      "short-name-mode = \"permissive\"\n[aliases]\n\"ubi\" = \"redhat.lan/ubi9\"\n");
+      "short-name-mode = \"enforcing\"\n[aliases]\n\"ubi\" = \"redhat.lan/ubi9\"\n");
   EXPECT_THAT(expand_short_name(conf, "ubi:1"), ElementsAre("redhat.lan/ubi9:1"));
   EXPECT_THAT(expand_short_name(conf, "x"), ElementsAre("one.lan/x", "docker.io/library/x"));
+  EXPECT_THAT(expand_short_name(conf, "team/x:1"),
+              ElementsAre("one.lan/team/x:1", "docker.io/team/x:1"));
   EXPECT_THAT(expand_short_name(conf, "lan:5000/x"), ElementsAre("lan:5000/x"));
+  EXPECT_THAT(expand_short_name(conf, "Lan/x"), ElementsAre("Lan/x"));
+  EXPECT_THAT(expand_short_name(conf, "localhost/x"), ElementsAre("localhost/x"));
   EXPECT_THAT(registry::expand_short_name({}, "x"), ElementsAre("x"));
 }
 

@@ -243,7 +243,7 @@ TEST_F(Resolve, ArtifactsAndForeignSystemsAreRefused) {
   Json manifest = Json::parse(image_.manifest);
   manifest["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json";
   serve_manifest(manifest.dump(), oci::kOciManifest);
-  expect_error(ErrorKind::kInvalid, "helm");
+  expect_error(ErrorKind::kUnsupported, "helm");
   manifest = Json::parse(image_.manifest);
   manifest["layers"][0]["mediaType"] = oci::kOciManifest;
   serve_manifest(manifest.dump(), oci::kOciManifest);
