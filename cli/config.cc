@@ -42,7 +42,7 @@ void apply_key(const std::string& key, const nlohmann::json& value, engine::Conf
     config.bridge_subnet = value.get<std::string>();
   } else if (key == "insecure-registries") {
     config.insecure_registries = value.get<std::vector<std::string>>();
-  } else if (key == "keep-blobs" || key == "limits") {
+  } else if (key == "keep-blobs" || key == "limits" || key == "allow-foreign-urls") {
     // sampan-image's, which reads them where it needs them (cli/image/unpack_arguments.h).
   } else if (key == "cache") {
     static_cast<void>(parse_cache(value));  // whoever needs it calls find_cache_budget()

@@ -21,12 +21,17 @@ bool says_tag(const std::string& name) {
   return name.find_first_of(":@", slash == std::string::npos ? 0 : slash) != std::string::npos;
 }
 
-void pull_one(engine::Engine& engine, const std::string& name, const Options& options) {
+// The full name of what was pulled.
+std::string pull_one(engine::Engine& engine, const std::string& name, const Options& options) {
   PullDisplay display(options.quiet ? PullOutput::kQuiet : PullOutput::kStdout, name);
+  std::string full = oci::Reference::parse(name).str();
   const engine::PullSummary summary =
-      engine.pull(name, options.platform,
-                  [&](const engine::PullProgress& progress) { display.show(progress); });
+      engine.pull(name, options.platform, [&](const engine::PullProgress& progress) {
+        if (progress.kind == "named") full = progress.text;
+        display.show(progress);
+      });
   display.finish(summary);
+  return full;
 }
 
 void pull_all_tags(const Globals& globals, engine::Engine& engine, const std::string& name,
@@ -34,8 +39,8 @@ void pull_all_tags(const Globals& globals, engine::Engine& engine, const std::st
   if (says_tag(name)) {
     throw base::Error(base::ErrorKind::kInvalid, "tag can't be used with --all-tags/-a");
   }
-  const auto repository = oci::Reference::parse(name);
   const nlohmann::json result = run_registry_helper(globals, "tags", {"--", name});
+  const auto repository = oci::Reference::parse(result.at("name").get<std::string>());
   for (const nlohmann::json& tag : result.at("tags")) {
     pull_one(engine, repository.with_tag(tag.get<std::string>()).str(), options);
   }
@@ -48,11 +53,9 @@ void pull_name(const Globals& globals, engine::Engine& engine, const std::string
     pull_from_source(globals, name, options.platform, options.quiet);
     return;
   }
-  const auto reference = oci::Reference::parse(name);
   if (options.all_tags) return pull_all_tags(globals, engine, name, options);
   if (!options.quiet && !says_tag(name)) print("Using default tag: latest\n");
-  pull_one(engine, name, options);
-  print(reference.str() + "\n");
+  print(pull_one(engine, name, options) + "\n");
 }
 
 }  // namespace

@@ -14,14 +14,15 @@
 namespace cli {
 namespace {
 
-void push_to_transport(const Globals& globals, const std::string& name, const std::string& target) {
+void push_to_transport(const Globals& globals, const std::string& name, const std::string& target,
+                       const std::string& platform) {
   if (!oci::find_transport(target)) {
     throw base::Error(base::ErrorKind::kInvalid,
                       "\"" + target +
                           "\": no transport (docker-archive:, oci-archive:, oci: or dir:); for a "
                           "registry \"tag\" the image with its name there");
   }
-  engine::save_to(globals.config, name, target, {});
+  engine::save_to(globals.config, name, target, platform);
 }
 
 }  // namespace
@@ -30,6 +31,7 @@ int run_push(const Globals& globals, const Words& words) {
   bool quiet = false;
   bool all_tags = false;
   std::uint64_t chunk_size = 0;
+  std::string platform;
   const Words arguments = parse_arguments(
       {.command = "push",
        .synopsis = "[OPTIONS] NAME[:TAG] [TRANSPORT:PATH]",
@@ -37,6 +39,10 @@ int run_push(const Globals& globals, const Words& words) {
        .min_arguments = 1,
        .max_arguments = 2},
       {{"-a,--all-tags", "", "Push all tags of an image to the repository", &all_tags},
+       {"--platform", "string",
+        "Push one platform's image, as a single-platform image. Without it an image that was "
+        "pulled with an index takes the index along if all its platforms are here",
+        &platform},
        {"-q,--quiet", "", "Suppress verbose output", &quiet},
        {"--chunk-size", "bytes", "Send layers in requests of so many bytes", &chunk_size}},
       words);
@@ -46,7 +52,7 @@ int run_push(const Globals& globals, const Words& words) {
       throw base::Error(base::ErrorKind::kInvalid,
                         "--all-tags and --chunk-size are for registries only");
     }
-    push_to_transport(globals, name, arguments[1]);
+    push_to_transport(globals, name, arguments[1], platform);
     if (quiet) print(arguments[1] + "\n");
     return 0;
   }
@@ -62,12 +68,14 @@ int run_push(const Globals& globals, const Words& words) {
   std::optional<PullDisplay> display;
   const auto show = [&](const engine::PullProgress& progress) {
     if (!display) display.emplace(output, name);
+    if (progress.kind == "note") return print_error(progress.text);
     if (progress.kind != "tagged") return display->show(progress);
     display.reset();  // the next tag's layers stand below this line
     if (!quiet) print(progress.text + "\n");
   };
   Words more;
   if (all_tags) more.emplace_back("--all-tags");
+  if (!platform.empty()) more.insert(more.end(), {"--platform", platform});
   if (chunk_size > 0) more.insert(more.end(), {"--chunk-size", std::to_string(chunk_size)});
   more.insert(more.end(), {"--", name});
   run_registry_helper(globals, "push", more, {}, show);

@@ -110,6 +110,10 @@ void PullDisplay::show(const engine::PullProgress& progress) {
     print_error("WARNING: " + base::printable(progress.text, progress.text.size()));
     return;
   }
+  if (progress.kind == "named") {  // what a short name stands for (registries.conf)
+    state.reference = progress.text;
+    return;
+  }
   if (state.output == PullOutput::kQuiet) return;
   if (progress.kind == "missing") {
     state.write("Unable to find image '" + progress.text + "' locally\n");

@@ -16,11 +16,13 @@
 #include "engine/names.h"
 #include "engine/network_attach.h"
 #include "engine/process_plan.h"
+#include "engine/pull_command.h"
 #include "engine/security_plan.h"
 #include "engine/signals.h"
 #include "engine/spec.h"
 #include "engine/volumes.h"
 #include "oci/platform.h"
+#include "storage/indexes.h"
 
 namespace engine {
 namespace {
@@ -29,11 +31,7 @@ constexpr int kNameAttempts = 10;
 constexpr int kLockSeconds = 30;  // another command may look at the new directory for a moment
 
 bool fits_platform(const storage::ImageRow& image, const std::string& platform) {
-  if (platform.empty()) return true;
-  const oci::Platform wanted = oci::normalize(oci::Platform::parse(platform));
-  const oci::Platform have = oci::normalize(oci::parse_image_config(image.config).platform);
-  return have.os == wanted.os && have.architecture == wanted.architecture &&
-         (wanted.variant.empty() || have.variant == wanted.variant);
+  return platform.empty() || storage::is_for_platform(image, oci::Platform::parse(platform));
 }
 
 // An image that lies in an archive, a layout or a directory.
@@ -60,6 +58,10 @@ storage::ImageRow resolve_image(Engine& engine, const ContainerOptions& options,
   std::optional<storage::ImageRow> image;
   if (options.pull != PullPolicy::kAlways) image = engine.store().find_image(options.image);
   if (image && fits_platform(*image, options.platform)) return *image;
+  if (image && !options.platform.empty()) {
+    const auto wanted = oci::Platform::parse(options.platform);
+    if (auto other = storage::find_image_for(engine.store(), options.image, wanted)) return *other;
+  }
   const std::string name = [&] {
     return image ? options.image : oci::Reference::parse(options.image).familiar();
   }();
@@ -77,10 +79,11 @@ storage::ImageRow resolve_image(Engine& engine, const ContainerOptions& options,
   if (options.pull == PullPolicy::kMissing && on_progress) {
     on_progress({.kind = "missing", .layer = {}, .text = name});
   }
-  engine.pull(options.image, options.platform, on_progress);
-  image = engine.store().find_image(options.image);
-  if (!image) throw base::Error(base::ErrorKind::kNotFound, "No such image: " + name);
-  return *image;
+  const PullWhen when =
+      options.pull == PullPolicy::kMissing && !image ? PullWhen::kMissing : PullWhen::kAlways;
+  const PullSummary summary =
+      pull_image(engine.config(), options.image, options.platform, when, on_progress);
+  return engine.store().load_image(oci::ImageId::parse(summary.image_id));
 }
 
 void warn_of_platform(const oci::ImageConfig& image, const ContainerOptions& options,

@@ -13,6 +13,7 @@
 #include "cli/image/image_commands.h"
 #include "cli/image/registry_access.h"
 #include "cli/image/registry_arguments.h"
+#include "cli/image/system_calls.h"
 #include "registry/login_store.h"
 
 namespace cli {
@@ -20,7 +21,7 @@ namespace {
 
 constexpr std::size_t kMaxSecretBytes = 1U << 20U;
 
-struct Arguments {
+struct LoginArguments {
   RegistryArguments common;
   std::string server;
   std::string username;
@@ -37,7 +38,7 @@ std::string read_password() {
 }
 
 // What is known already, where the user names nobody.
-std::optional<registry::Credentials> find_credentials(const Arguments& arguments,
+std::optional<registry::Credentials> find_credentials(const LoginArguments& arguments,
                                                       const std::string& domain) {
   if (!arguments.username.empty()) {
     return registry::Credentials{.username = arguments.username, .password = read_password()};
@@ -46,7 +47,7 @@ std::optional<registry::Credentials> find_credentials(const Arguments& arguments
       .find(domain, "");
 }
 
-void log_in(const Arguments& arguments, EventWriter& events) {
+void log_in(const LoginArguments& arguments, EventWriter& events) {
   const std::string domain = registry::domain_of_server(arguments.server);
   const auto credentials = find_credentials(arguments, domain);
   if (!credentials) {
@@ -55,13 +56,14 @@ void log_in(const Arguments& arguments, EventWriter& events) {
   registry::Setup setup = make_setup(arguments.common, events);
   const registry::Credentials granted = base::while_doing("login to " + domain, [&] {
     RegistryAccess access(std::move(setup), {domain});
+    restrict_system_calls();
     return access.client().log_in(domain, *credentials);
   });
   events.send_result({{"username", granted.username}, {"identitytoken", granted.identity_token}});
 }
 
 // Apart from log_in(), which can't start helpers any more once it has spoken to a registry.
-void keep_login(const Arguments& arguments, EventWriter& events) {
+void keep_login(const LoginArguments& arguments, EventWriter& events) {
   const std::string domain = registry::domain_of_server(arguments.server);
   registry::Credentials credentials{.username = arguments.username};
   (arguments.is_token ? credentials.identity_token : credentials.password) = read_password();
@@ -69,7 +71,7 @@ void keep_login(const Arguments& arguments, EventWriter& events) {
   events.send_result({{"helper", place.helper}, {"file", place.file.string()}});
 }
 
-void log_out(const Arguments& arguments, EventWriter& events) {
+void log_out(const LoginArguments& arguments, EventWriter& events) {
   const std::string domain = registry::domain_of_server(arguments.server);
   const bool was_known = registry::erase_login({}, domain);
   events.send_result({{"known", was_known}});
@@ -78,38 +80,42 @@ void log_out(const Arguments& arguments, EventWriter& events) {
 }  // namespace
 
 int run_login_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("Log in to a registry; the password is read from standard input",
-               "sampan-image login");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_option("--username", arguments.username, "Empty: the credentials that are known");
-  app.add_option("SERVER", arguments.server)->required();
-  CLI11_PARSE(app, argc, argv);
-  log_in(arguments, events);
-  return 0;
+  LoginArguments arguments;
+  const auto define = [&](CLI::App& app) {
+    app.add_option("--username", arguments.username, "Empty: the credentials that are known");
+    app.add_option("SERVER", arguments.server)->required();
+  };
+  return run_registry_command(
+      {.name = "login",
+       .summary = "Log in to a registry; the password is read from standard input",
+       .define = define,
+       .act = [&] { log_in(arguments, events); }},
+      arguments.common, argc, argv);
 }
 
 int run_keep_login_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("Keep what a registry took; the secret is read from standard input",
-               "sampan-image keep-login");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_option("--username", arguments.username)->required();
-  app.add_flag("--token", arguments.is_token, "The secret is an identity token");
-  app.add_option("SERVER", arguments.server)->required();
-  CLI11_PARSE(app, argc, argv);
-  keep_login(arguments, events);
-  return 0;
+  LoginArguments arguments;
+  const auto define = [&](CLI::App& app) {
+    app.add_option("--username", arguments.username)->required();
+    app.add_flag("--token", arguments.is_token, "The secret is an identity token");
+    app.add_option("SERVER", arguments.server)->required();
+  };
+  return run_registry_command(
+      {.name = "keep-login",
+       .summary = "Keep what a registry took; the secret is read from standard input",
+       .define = define,
+       .act = [&] { keep_login(arguments, events); }},
+      arguments.common, argc, argv);
 }
 
 int run_logout_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("Forget the credentials for a registry", "sampan-image logout");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_option("SERVER", arguments.server)->required();
-  CLI11_PARSE(app, argc, argv);
-  log_out(arguments, events);
-  return 0;
+  LoginArguments arguments;
+  return run_registry_command(
+      {.name = "logout",
+       .summary = "Forget the credentials for a registry",
+       .define = [&](CLI::App& app) { app.add_option("SERVER", arguments.server)->required(); },
+       .act = [&] { log_out(arguments, events); }},
+      arguments.common, argc, argv);
 }
 
 }  // namespace cli

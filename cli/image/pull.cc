@@ -1,16 +1,20 @@
 // sampan-image pull: a reference becomes layers and an image's row.
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "base/trace.h"
 #include "cli/image/image_commands.h"
 #include "cli/image/registry_access.h"
+#include "cli/image/short_names.h"
 #include "cli/image/system_calls.h"
 #include "cli/image/unpack_arguments.h"
 #include "engine/image/puller.h"
-#include "storage/store.h"
+#include "storage/indexes.h"
 
 namespace cli {
 namespace {
@@ -19,7 +23,7 @@ struct Arguments {
   std::string root, platform, reference;
   std::vector<std::string> insecure_registries;
   engine::PullOptions options;
-  bool trace = false;
+  bool if_missing = false, trace = false;
 };
 
 void define_arguments(CLI::App& app, Arguments& arguments) {
@@ -31,30 +35,67 @@ void define_arguments(CLI::App& app, Arguments& arguments) {
       ->allow_extra_args(false);
   app.add_option("--parallel", arguments.options.parallel, "Layers at the same time");
   define_unpack_arguments(app, arguments.options);
+  app.add_flag("--if-missing", arguments.if_missing, "Nothing is pulled where the store has it");
   app.add_flag("--trace", arguments.trace, "Decisions and times as events");
   app.add_option("REFERENCE", arguments.reference)->required();
 }
 
-engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
-  const auto reference = oci::Reference::parse(arguments.reference);
+// What the store has of it; nullopt where that is nothing.
+std::optional<engine::PullResult> find_here(const Arguments& arguments,
+                                            const std::vector<oci::Reference>& names) {
+  storage::Store store(arguments.root);
+  for (const oci::Reference& name : names) {
+    const auto image =
+        arguments.platform.empty()
+            ? store.find_image(name.str())
+            : storage::find_image_for(store, name.str(), oci::Platform::parse(arguments.platform));
+    if (!image) continue;
+    return engine::PullResult{
+        .image = image->id, .digest = image->manifest_digest, .changed = false, .warning = {}};
+  }
+  return std::nullopt;
+}
+
+engine::PullResult pull_named(storage::Store& store, registry::RemoteClient& client,
+                              const oci::Reference& name, const Arguments& arguments,
+                              const std::function<void(const engine::PullEvent&)>& on_event) {
   engine::PullOptions options = arguments.options;
   options.platform = oci::Platform::of_host();
   if (!arguments.platform.empty()) {
     options.platform = oci::Platform::parse(arguments.platform);
     options.choice = registry::Client::PlatformChoice::kExplicit;
   }
+  return engine::pull(store, client, name, options, on_event);
+}
+
+engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
+  const std::vector<oci::Reference> names = expand_name(arguments.reference);
+  if (arguments.if_missing) {
+    if (const auto here = find_here(arguments, names)) return *here;
+  }
   registry::Setup setup;
   setup.client.insecure_registries = arguments.insecure_registries;
   setup.trace = arguments.trace;
-  RegistryAccess access(setup, {reference.repository()});
+  RegistryAccess access(setup, repositories_of(names));
   restrict_system_calls();
   storage::Store store(arguments.root);
   store.sweep(storage::Store::Sweep::kThorough);
-  const engine::PullResult result =
-      engine::pull(store, access.client(), reference, options,
-                   [&](const engine::PullEvent& event) { events.send(event); });
+  std::optional<engine::PullResult> result;
+  try_names(arguments.reference, names, [&](const oci::Reference& name, bool& is_found) {
+    const auto on_event = [&](const engine::PullEvent& event) {
+      if (event.kind == engine::PullEvent::Kind::kResolved) {
+        is_found = true;
+        // Before the event that shows it.
+        if (name != oci::Reference::parse(arguments.reference)) {
+          events.send_event({{"event", "named"}, {"text", name.str()}});
+        }
+      }
+      events.send(event);
+    };
+    result = pull_named(store, access.client(), name, arguments, on_event);
+  });
   store.discard_trash();
-  return result;
+  return *result;
 }
 
 }  // namespace

@@ -10,15 +10,16 @@
 #include "cli/image/image_commands.h"
 #include "cli/image/registry_access.h"
 #include "cli/image/registry_arguments.h"
+#include "cli/image/system_calls.h"
 #include "engine/image/pusher.h"
-#include "storage/store.h"
+#include "storage/indexes.h"
 
 namespace cli {
 namespace {
 
-struct Arguments {
+struct PushArguments {
   RegistryArguments common;
-  std::string reference;
+  std::string reference, platform;
   bool all_tags = false;
   engine::PushOptions options;
 };
@@ -37,14 +38,27 @@ struct Job {
   throw base::Error(base::ErrorKind::kNotFound, "tag does not exist: " + name.familiar());
 }
 
-std::vector<Job> find_jobs(storage::Store& store, const oci::Reference& name, bool all_tags) {
+storage::ImageRow load_for(storage::Store& store, const storage::ImageName& row,
+                           const std::string& platform) {
+  if (platform.empty()) return store.load_image(row.image);
+  const auto wanted = oci::Platform::parse(platform);
+  const std::string name = row.repository + ":" + row.tag;
+  if (auto image = storage::find_image_for(store, name, wanted)) return *image;
+  throw base::Error(base::ErrorKind::kNotFound,
+                    "image with reference " + oci::Reference::parse(name).familiar() +
+                        " was found but does not provide the specified platform (" + wanted.str() +
+                        ")");
+}
+
+std::vector<Job> find_jobs(storage::Store& store, const oci::Reference& name, bool all_tags,
+                           const std::string& platform) {
   std::vector<Job> jobs;
   bool has_repository = false;
   for (const storage::ImageName& row : store.list_names()) {
     if (row.repository != name.repository() || row.tag.empty()) continue;
     has_repository = true;
     if (!all_tags && row.tag != name.tag()) continue;
-    jobs.push_back({.target = name.with_tag(row.tag), .image = store.load_image(row.image)});
+    jobs.push_back({.target = name.with_tag(row.tag), .image = load_for(store, row, platform)});
   }
   if (jobs.empty()) throw_missing(name, has_repository && !all_tags);
   return jobs;
@@ -62,27 +76,37 @@ std::vector<std::string> names_of(storage::Store& store, const std::vector<Job>&
   return names;
 }
 
-void push(const Arguments& arguments, EventWriter& events) {
+void push(const PushArguments& arguments, EventWriter& events) {
   const auto name = oci::Reference::parse(arguments.reference);
   if (name.digest()) {
     throw base::Error(base::ErrorKind::kInvalid, "cannot push a digest reference");
   }
   const registry::Setup setup = make_setup(arguments.common, events);
   storage::Store store(arguments.common.root);
-  const std::vector<Job> jobs = find_jobs(store, name, arguments.all_tags);
+  const std::vector<Job> jobs = find_jobs(store, name, arguments.all_tags, arguments.platform);
   RegistryAccess access(setup, names_of(store, jobs));
   // Nobody takes a layer away while it is sent.
   const base::UniqueFd hold = store.hold_layers();
+  engine::MadeBlobs made;
+  engine::PushOptions options = arguments.options;
+  options.made = &made;
+  for (const Job& job : jobs) {
+    base::while_doing("push " + job.target.familiar(), [&] {
+      engine::prepare_push(store, access.client(), job.image, job.target, options, made);
+    });
+  }
+  restrict_system_calls();
   auto pushed = nlohmann::ordered_json::array();
   for (const Job& job : jobs) {
     const engine::PushResult result = base::while_doing("push " + job.target.familiar(), [&] {
-      return engine::push(store, access.client(), job.image, job.target, arguments.options,
+      return engine::push(store, access.client(), job.image, job.target, options,
                           [&](const engine::PushEvent& event) { events.send(event); });
     });
     const std::string tag = job.target.tag().value_or("");
     events.send_event({{"event", "tagged"},
                        {"text", tag + ": digest: " + result.digest.str() +
                                     " size: " + std::to_string(result.size)}});
+    if (!result.note.empty()) events.send_event({{"event", "note"}, {"text", result.note}});
     pushed.push_back({{"tag", tag}, {"digest", result.digest.str()}, {"size", result.size}});
   }
   events.send_result({{"pushed", pushed}});
@@ -91,16 +115,23 @@ void push(const Arguments& arguments, EventWriter& events) {
 }  // namespace
 
 int run_push_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("Push an image of a store of sampan", "sampan-image push");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_flag("--all-tags", arguments.all_tags, "Every tag of the repository");
-  app.add_option("--parallel", arguments.options.parallel, "Layers at the same time");
-  app.add_option("--chunk-size", arguments.options.chunk_bytes, "Bytes of an upload's request");
-  app.add_option("REFERENCE", arguments.reference)->required();
-  CLI11_PARSE(app, argc, argv);
-  push(arguments, events);
-  return 0;
+  PushArguments arguments;
+  const auto define = [&](CLI::App& app) {
+    app.add_flag("--all-tags", arguments.all_tags, "Every tag of the repository");
+    app.add_option("--platform", arguments.platform, "Only that platform, without the index");
+    app.add_option("--parallel", arguments.options.parallel, "Layers at the same time");
+    app.add_option("--chunk-size", arguments.options.chunk_bytes, "Bytes of an upload's request");
+    app.add_option("REFERENCE", arguments.reference)->required();
+  };
+  const auto act = [&] {
+    if (!arguments.platform.empty()) arguments.options.scope = engine::PushScope::kOnePlatform;
+    push(arguments, events);
+  };
+  return run_registry_command({.name = "push",
+                               .summary = "Push an image of a store of sampan",
+                               .define = define,
+                               .act = act},
+                              arguments.common, argc, argv);
 }
 
 }  // namespace cli

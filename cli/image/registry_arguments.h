@@ -1,6 +1,7 @@
 // Registry arguments: what all commands of sampan-image that talk to registries take.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,17 @@ struct RegistryArguments {
   bool trace = false;
 };
 
-void define_registry_arguments(CLI::App& app, RegistryArguments& arguments);
+// One of those commands: its name, and one line about it.
+struct RegistryCommand {
+  const char* name;  // "push"
+  const char* summary;
+  std::function<void(CLI::App&)> define;  // arguments of its own
+  std::function<void()> act;              // once all of them are known
+};
+
+// Parses `argv` into `common` and what `define` names, then acts. The exit code.
+int run_registry_command(const RegistryCommand& command, RegistryArguments& common, int argc,
+                         char** argv);
 
 // What sampan-registry is started with; decisions become events where they are asked for.
 registry::Setup make_setup(const RegistryArguments& arguments, EventWriter& events);

@@ -9,12 +9,14 @@
 #include "cli/image/image_commands.h"
 #include "cli/image/registry_access.h"
 #include "cli/image/registry_arguments.h"
+#include "cli/image/short_names.h"
+#include "cli/image/system_calls.h"
 #include "oci/manifest.h"
 
 namespace cli {
 namespace {
 
-struct Arguments {
+struct QueryArguments {
   RegistryArguments common;
   std::string subject;  // a reference, or a registry
   std::string term;
@@ -23,16 +25,20 @@ struct Arguments {
   std::string artifact_type;
 };
 
-void list_tags(const Arguments& arguments, EventWriter& events) {
-  const auto name = oci::Reference::parse(arguments.subject);
-  RegistryAccess access(make_setup(arguments.common, events), {name.repository()});
-  const auto tags = base::while_doing("tags of " + name.familiar_repository(),
-                                      [&] { return access.client().list_tags(name); });
-  events.send_result({{"tags", tags}});
+void list_tags(const QueryArguments& arguments, EventWriter& events) {
+  const auto names = expand_name(arguments.subject);
+  RegistryAccess access(make_setup(arguments.common, events), repositories_of(names));
+  restrict_system_calls();
+  try_names(arguments.subject, names, [&](const oci::Reference& name, bool&) {
+    const auto tags = base::while_doing("tags of " + name.familiar_repository(),
+                                        [&] { return access.client().list_tags(name); });
+    events.send_result({{"name", name.repository()}, {"tags", tags}});
+  });
 }
 
-void search(const Arguments& arguments, EventWriter& events) {
+void search(const QueryArguments& arguments, EventWriter& events) {
   RegistryAccess access(make_setup(arguments.common, events), {arguments.subject});
+  restrict_system_calls();
   const auto names = base::while_doing("catalogue of " + arguments.subject, [&] {
     return access.client().list_repositories(arguments.subject, arguments.term, arguments.limit);
   });
@@ -90,51 +96,60 @@ nlohmann::ordered_json inspect_manifest(registry::RemoteClient& client, const oc
   return list;
 }
 
-void inspect(const Arguments& arguments, EventWriter& events) {
-  const auto name = oci::Reference::parse(arguments.subject);
-  RegistryAccess access(make_setup(arguments.common, events), {name.repository()});
-  if (arguments.referrers) {
-    events.send_result({{"index", access.client().list_referrers(name, arguments.artifact_type)}});
-    return;
-  }
-  events.send_result({{"manifests", inspect_manifest(access.client(), name, arguments.verbose)}});
+void inspect(const QueryArguments& arguments, EventWriter& events) {
+  const auto names = expand_name(arguments.subject);
+  RegistryAccess access(make_setup(arguments.common, events), repositories_of(names));
+  restrict_system_calls();
+  registry::RemoteClient& client = access.client();
+  try_names(arguments.subject, names, [&](const oci::Reference& name, bool&) {
+    if (arguments.referrers) {
+      events.send_result({{"index", client.list_referrers(name, arguments.artifact_type)}});
+    } else {
+      events.send_result({{"manifests", inspect_manifest(client, name, arguments.verbose)}});
+    }
+  });
 }
 
 }  // namespace
 
 int run_tags_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("List the tags of a repository", "sampan-image tags");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_option("REPOSITORY", arguments.subject)->required();
-  CLI11_PARSE(app, argc, argv);
-  list_tags(arguments, events);
-  return 0;
+  QueryArguments arguments;
+  return run_registry_command(
+      {.name = "tags",
+       .summary = "List the tags of a repository",
+       .define =
+           [&](CLI::App& app) { app.add_option("REPOSITORY", arguments.subject)->required(); },
+       .act = [&] { list_tags(arguments, events); }},
+      arguments.common, argc, argv);
 }
 
 int run_search_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("List the repositories of a registry", "sampan-image search");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_option("--term", arguments.term, "A part of the names");
-  app.add_option("--limit", arguments.limit, "How many at most");
-  app.add_option("REGISTRY", arguments.subject)->required();
-  CLI11_PARSE(app, argc, argv);
-  search(arguments, events);
-  return 0;
+  QueryArguments arguments;
+  const auto define = [&](CLI::App& app) {
+    app.add_option("--term", arguments.term, "A part of the names");
+    app.add_option("--limit", arguments.limit, "How many at most");
+    app.add_option("REGISTRY", arguments.subject)->required();
+  };
+  return run_registry_command({.name = "search",
+                               .summary = "List the repositories of a registry",
+                               .define = define,
+                               .act = [&] { search(arguments, events); }},
+                              arguments.common, argc, argv);
 }
 
 int run_manifest_command(int argc, char** argv, EventWriter& events) {
-  CLI::App app("Show a manifest, or what refers to it", "sampan-image manifest");
-  Arguments arguments;
-  define_registry_arguments(app, arguments.common);
-  app.add_flag("--verbose", arguments.verbose, "Each manifest of an index, with its descriptor");
-  app.add_flag("--referrers", arguments.referrers, "What refers to it, as an index");
-  app.add_option("--artifact-type", arguments.artifact_type, "Only referrers of that type");
-  app.add_option("REFERENCE", arguments.subject)->required();
-  CLI11_PARSE(app, argc, argv);
-  inspect(arguments, events);
-  return 0;
+  QueryArguments arguments;
+  const auto define = [&](CLI::App& app) {
+    app.add_flag("--verbose", arguments.verbose, "Each manifest of an index, with its descriptor");
+    app.add_flag("--referrers", arguments.referrers, "What refers to it, as an index");
+    app.add_option("--artifact-type", arguments.artifact_type, "Only referrers of that type");
+    app.add_option("REFERENCE", arguments.subject)->required();
+  };
+  return run_registry_command({.name = "manifest",
+                               .summary = "Show a manifest, or what refers to it",
+                               .define = define,
+                               .act = [&] { inspect(arguments, events); }},
+                              arguments.common, argc, argv);
 }
 
 }  // namespace cli

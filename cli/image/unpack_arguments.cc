@@ -57,6 +57,9 @@ void apply_document(const std::string& content, engine::PullOptions& options) {
   if (const auto keep = document.find("keep-blobs"); keep != document.end()) {
     options.keep_blobs = keep->get<bool>();
   }
+  if (const auto allow = document.find("allow-foreign-urls"); allow != document.end()) {
+    options.allow_foreign_urls = allow->get<bool>();
+  }
 }
 
 }  // namespace
@@ -88,6 +91,8 @@ void define_unpack_arguments(CLI::App& app, engine::PullOptions& options) {
     app.add_option(std::string("--max-") + limit.name, *limit.value, limit.help)
         ->check(CLI::PositiveNumber);
   }
+  app.add_flag("--allow-foreign-urls", options.allow_foreign_urls,
+               "Fetch foreign layers from the addresses in the manifest");
   app.add_flag("!--no-keep-blobs", options.keep_blobs, "Keep no blob once it is a layer");
 }
 

@@ -13,8 +13,8 @@ class App;
 
 namespace cli {
 
-// "limits" and "keep-blobs" of $SAMPAN_CONFIG, or else of /etc/sampan/config.json where it is
-// there. Other keys are sampan's. Throws kInvalid.
+// "limits", "keep-blobs" and "allow-foreign-urls" of $SAMPAN_CONFIG, or else of
+// /etc/sampan/config.json where it is there. Other keys are sampan's. Throws kInvalid.
 void apply_unpack_config(engine::PullOptions& options);
 
 // The same as it applies to layers that come from files.

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/text.h"
 #include "engine/image/layer_lock.h"
 #include "storage/partial_blob.h"
 #include "storage/unpack/layer_unpacker.h"
@@ -152,6 +153,24 @@ bool can_be_resumed(base::ErrorKind kind) {
          kind != base::ErrorKind::kNoSpace;
 }
 
+// The addresses that the manifest gives are others' servers: only by the user's leave.
+void fetch(const FetchContext& context, const oci::Descriptor& blob, std::uint64_t known,
+           UnpackSink& sink) {
+  if (blob.urls.empty() || context.allow_foreign_urls) {
+    return context.client.fetch_blob(context.repository, blob, known, sink);
+  }
+  oci::Descriptor own = blob;
+  own.urls.clear();
+  try {
+    context.client.fetch_blob(context.repository, own, known, sink);
+  } catch (const base::Error& error) {
+    if (error.kind() != base::ErrorKind::kNotFound) throw;
+    throw base::Error(error.kind(), std::string(error.what()) + "; the manifest names " +
+                                        base::printable(blob.urls.front()) +
+                                        " for it, which \"allow-foreign-urls\" would permit");
+  }
+}
+
 void transfer(const FetchContext& context, const LayerTask& task, LayerProgress& progress,
               storage::PartialBlob* partial) {
   if (partial != nullptr && partial->size() > task.blob.size) partial->restart();
@@ -162,7 +181,7 @@ void transfer(const FetchContext& context, const LayerTask& task, LayerProgress&
     const std::uint64_t known = partial == nullptr ? 0 : partial->size();
     if (known > 0) sink.copy_from(partial->fd(), known);
     if (known < task.blob.size) {
-      context.client.fetch_blob(context.repository, task.blob, known, sink);
+      fetch(context, task.blob, known, sink);
     }
   }
   sink.publish();

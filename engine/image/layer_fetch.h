@@ -27,6 +27,7 @@ struct FetchContext {
   const std::function<bool()>& is_cancelled;
   const storage::UnpackLimits& limits;
   bool keep_blobs = true;
+  bool allow_foreign_urls = false;
 };
 
 // Returns once the layer is published under its DiffId, by us or by somebody else who had begun

@@ -17,6 +17,7 @@
 #include "engine/image/progress.h"
 #include "engine/image/shared_store.h"
 #include "engine/image/task_pool.h"
+#include "storage/indexes.h"
 
 namespace engine {
 namespace {
@@ -60,6 +61,17 @@ void check_free_space(const storage::Store& store, const std::vector<LayerTask>&
   throw base::Error(base::ErrorKind::kNoSpace,
                     "no space left on device: at least " + base::human_size(needed) + " needed, " +
                         base::human_size(available) + " free in " + store.root().string());
+}
+
+std::optional<storage::KeptIndex> kept_index(const registry::ResolvedImage& resolved) {
+  if (!resolved.index_bytes) return std::nullopt;
+  const auto content = oci::parse_manifest(*resolved.index_bytes, {});
+  storage::KeptIndex index{
+      .digest = resolved.top_digest, .bytes = *resolved.index_bytes, .manifests = {}};
+  for (const oci::Descriptor& entry : std::get<oci::Index>(content).manifests) {
+    index.manifests.push_back(entry.digest);
+  }
+  return index;
 }
 
 // Whether the store says all of this already, so that nothing is to be written.
@@ -110,14 +122,18 @@ class Pull {
                                                   .config_bytes = resolved.config_bytes,
                                                   .config = config},
                                                  resolved.manifest.config.digest);
-    PullResult result = {.image = row.id,
-                         .digest = resolved.top_digest,
-                         .changed = !is_known(store_, row, reference_, resolved.top_digest),
-                         .warning = {}};
+    const auto index = kept_index(resolved);
+    const bool is_new = !is_known(store_, row, reference_, resolved.top_digest);
+    PullResult result = {
+        .image = row.id, .digest = resolved.top_digest, .changed = is_new, .warning = {}};
     for (const std::string& warning : resolved.warnings) {
       result.warning += (result.warning.empty() ? "" : "; ") + warning;
     }
-    if (result.changed) store_.add_image(row, reference_, resolved.top_digest);
+    // A store of an older sampan has the image without its index.
+    if (is_new || (index && !storage::find_index(store_, index->digest))) {
+      if (index) storage::keep_index(store_, *index, reference_, row.id);
+      store_.add_image(row, reference_, resolved.top_digest);
+    }
     return result;
   }
 
@@ -140,7 +156,8 @@ class Pull {
                                .progress = progress_,
                                .is_cancelled = is_cancelled,
                                .limits = options_.limits,
-                               .keep_blobs = options_.keep_blobs};
+                               .keep_blobs = options_.keep_blobs,
+                               .allow_foreign_urls = options_.allow_foreign_urls};
     pool.run(options_.parallel, tasks.size(),
              [&](std::size_t index) { fetch_layer(context, tasks[index]); });
   }

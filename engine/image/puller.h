@@ -28,6 +28,9 @@ struct PullOptions {
   storage::UnpackLimits limits;
   std::uint64_t manifest_bytes = oci::kMaxManifestBytes;
   bool keep_blobs = true;  // as files in blobs/sha256, once they are layers
+  // Layers that their registry does not have (foreign layers) may come from the addresses in the
+  // manifest.
+  bool allow_foreign_urls = false;
   unsigned parallel = 6;
 };
 

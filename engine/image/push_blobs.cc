@@ -65,6 +65,10 @@ std::vector<std::string> origins_of(storage::Store& store, const storage::ImageR
   return origins;
 }
 
+std::vector<std::string> PushBlobs::list_origins(const storage::ImageRow& image) {
+  return store_.with([&](storage::Store& store) { return origins_of(store, image, std::nullopt); });
+}
+
 std::vector<std::string> PushBlobs::find_mounts(const oci::Descriptor& blob,
                                                 const storage::ImageRow& image,
                                                 const oci::Reference& target) {
@@ -142,8 +146,31 @@ BlobFile PushBlobs::compress(const oci::DiffId& layer) {
   return {.fd = std::move(fd), .digest = made.digest, .size = made.size};
 }
 
+std::optional<BlobFile> PushBlobs::find_made(const oci::Descriptor& blob) {
+  const std::lock_guard lock(mutex_);
+  if (made_ == nullptr) return std::nullopt;
+  auto found = made_->extract(blob.digest.hex());
+  return found.empty() ? std::nullopt : std::optional(std::move(found.mapped()));
+}
+
+void PushBlobs::make_with_programs(const storage::ImageRow& image, const oci::Reference& target) {
+  const auto content = oci::parse_manifest(image.manifest, {});
+  const auto* manifest = std::get_if<oci::Manifest>(&content);
+  if (manifest == nullptr) return;
+  for (const oci::Descriptor& blob : manifest->layers) {
+    const auto row =
+        store_.with([&](storage::Store& store) { return store.find_blob(blob.digest); });
+    if (!row || !storage::needs_program(*row) || made_->contains(blob.digest.hex())) continue;
+    const auto known =
+        client_.push_blob(target, {.digest = blob.digest, .size = blob.size}, -1, {});
+    if (known != registry::PushedBlob::kAbsent) continue;
+    if (auto file = rebuild(blob)) made_->emplace(blob.digest.hex(), std::move(*file));
+  }
+}
+
 BlobFile PushBlobs::obtain(const oci::Descriptor& blob, const oci::DiffId& layer,
                            const storage::ImageRow& image) {
+  if (auto made = find_made(blob)) return std::move(*made);
   if (auto made = rebuild(blob)) return std::move(*made);
   if (auto fetched = fetch(blob, image)) return std::move(*fetched);
   return base::while_doing(

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,10 +23,18 @@ struct BlobFile {
   std::uint64_t size = 0;
 };
 
+// By the digest's digits.
+using MadeBlobs = std::map<std::string, BlobFile>;
+
 class PushBlobs {
  public:
-  // All must live longer than this.
-  PushBlobs(SharedStore& store, registry::RemoteClient& client) : store_(store), client_(client) {}
+  // All must live longer than this. `made`: what is there already; taken from as it is needed.
+  PushBlobs(SharedStore& store, registry::RemoteClient& client, MadeBlobs* made)
+      : store_(store), client_(client), made_(made) {}
+
+  // Those of the image's blobs that only another program can make again and that the target does
+  // not have, into the map.
+  void make_with_programs(const storage::ImageRow& image, const oci::Reference& target);
 
   // Repositories at the target's registry that may have the blob, the likeliest first.
   std::vector<std::string> find_mounts(const oci::Descriptor& blob, const storage::ImageRow& image,
@@ -33,6 +43,12 @@ class PushBlobs {
   // The blob's file, where it is kept here.
   std::optional<BlobFile> find_kept(const oci::Descriptor& blob);
 
+  // Full names of the repositories that the image came from or is named in.
+  std::vector<std::string> list_origins(const storage::ImageRow& image);
+
+  // From where the image came from; nullopt where nobody has it any more.
+  std::optional<BlobFile> fetch(const oci::Descriptor& blob, const storage::ImageRow& image);
+
   // The blob as the manifest names it: written again from the layer, or fetched from
   // where it came from; else the layer compressed anew, whose digest differs. Throws kNotFound
   // where none of these can be had.
@@ -40,13 +56,15 @@ class PushBlobs {
                   const storage::ImageRow& image);
 
  private:
+  std::optional<BlobFile> find_made(const oci::Descriptor& blob);
   std::optional<BlobFile> rebuild(const oci::Descriptor& blob);
-  std::optional<BlobFile> fetch(const oci::Descriptor& blob, const storage::ImageRow& image);
   BlobFile compress(const oci::DiffId& layer);
   std::filesystem::path new_file();
 
   SharedStore& store_;
   registry::RemoteClient& client_;
+  MadeBlobs* made_;
+  std::mutex mutex_;  // of the map
 };
 
 // Full names of the repositories that an image, or one of its layers, came from or is named in.

@@ -13,7 +13,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "engine/image/push_blobs.h"
+#include "base/sha256.h"
+#include "engine/image/index_push.h"
 #include "engine/image/task_pool.h"
 #include "oci/manifest.h"
 
@@ -31,6 +32,11 @@ bool is_distributable(const std::string& media_type) {
          media_type.find(".foreign.") == std::string::npos;
 }
 
+struct PushedImage {
+  oci::Digest digest;
+  std::string bytes, media_type;
+};
+
 class Push {
  public:
   Push(SharedStore& store, registry::RemoteClient& client, const storage::ImageRow& image,
@@ -41,16 +47,17 @@ class Push {
         target_(target),
         options_(options),
         on_event_(on_event),
-        blobs_(store, client),
+        blobs_(store, client, options.made),
         manifest_(parse(image)) {}
 
-  PushResult run() {
+  // All but the manifest, which it returns.
+  PushedImage run() {
     plan();
     push_layers();
     push_config();
-    const std::string bytes = final_manifest();
-    const oci::Digest digest = client_.push_manifest(target_, bytes, manifest_.media_type);
-    return {.digest = digest, .size = bytes.size()};
+    std::string bytes = final_manifest();
+    const auto digest = oci::Digest::from_hex(base::sha256_hex(bytes));
+    return {.digest = digest, .bytes = std::move(bytes), .media_type = manifest_.media_type};
   }
 
  private:
@@ -192,21 +199,113 @@ class Push {
   std::mutex events_;
 };
 
+// The image's manifest, or all of its index.
+class NamedPush {
+ public:
+  NamedPush(storage::Store& store, registry::RemoteClient& client, const oci::Reference& target,
+            const PushOptions& options, const std::function<void(const PushEvent&)>& on_event)
+      : shared_(store),
+        client_(client),
+        target_(target),
+        options_(options),
+        on_event_(on_event),
+        blobs_(shared_, client, options.made) {}
+
+  PushResult run(const storage::ImageRow& image) {
+    std::optional<IndexPlan> plan;
+    if (options_.scope == PushScope::kAll) {
+      plan = plan_index_push(shared_, client_, image, target_);
+    }
+    const PushedImage pushed = push_contents(image);
+    if (!plan) return name(pushed, {});
+    if (plan->is_complete && is_unchanged(pushed, image) && push_rest(*plan, image)) {
+      put(pushed);
+      return name({.digest = plan->digest, .bytes = plan->bytes, .media_type = plan->media_type},
+                  {});
+    }
+    return name(pushed,
+                "Not all multiplatform-content is present and only the available single-platform "
+                "image was pushed: " +
+                    plan->digest.str() + " -> " + pushed.digest.str());
+  }
+
+ private:
+  PushedImage push_contents(const storage::ImageRow& image) {
+    return Push(shared_, client_, image, target_, options_, on_event_).run();
+  }
+
+  static bool is_unchanged(const PushedImage& pushed, const storage::ImageRow& image) {
+    return pushed.digest == image.manifest_digest;
+  }
+
+  bool push_rest(const IndexPlan& plan, const storage::ImageRow& image) {
+    for (const storage::ImageRow& other : plan.images) {
+      const PushedImage pushed = push_contents(other);
+      if (!is_unchanged(pushed, other)) return false;
+      put(pushed);
+    }
+    return std::all_of(plan.companions.begin(), plan.companions.end(),
+                       [&](const oci::Descriptor& companion) {
+                         return copy_companion(blobs_, client_, companion, image, target_);
+                       });
+  }
+
+  // Under its digest.
+  void put(const PushedImage& pushed) {
+    client_.push_manifest(target_.with_digest(pushed.digest), pushed.bytes, pushed.media_type);
+  }
+
+  PushResult name(const PushedImage& pushed, std::string note) {
+    client_.push_manifest(target_, pushed.bytes, pushed.media_type);
+    return {.digest = pushed.digest, .size = pushed.bytes.size(), .note = std::move(note)};
+  }
+
+  SharedStore shared_;
+  registry::RemoteClient& client_;
+  const oci::Reference& target_;
+  const PushOptions& options_;
+  const std::function<void(const PushEvent&)>& on_event_;
+  PushBlobs blobs_;
+};
+
 }  // namespace
 
 PushResult push(storage::Store& store, registry::RemoteClient& client,
                 const storage::ImageRow& image, const oci::Reference& target,
                 const PushOptions& options, const std::function<void(const PushEvent&)>& on_event) {
+  return NamedPush(store, client, target, options, on_event).run(image);
+}
+
+void prepare_push(storage::Store& store, registry::RemoteClient& client,
+                  const storage::ImageRow& image, const oci::Reference& target,
+                  const PushOptions& options, MadeBlobs& made) {
   SharedStore shared(store);
-  return Push(shared, client, image, target, options, on_event).run();
+  PushBlobs blobs(shared, client, &made);
+  blobs.make_with_programs(image, target);
+  if (options.scope == PushScope::kOnePlatform) return;
+  for (const oci::Digest& index : storage::indexes_of_image(store, image.id)) {
+    for (const oci::ImageId& other : storage::images_of_index(store, index)) {
+      if (other != image.id) blobs.make_with_programs(store.load_image(other), target);
+    }
+  }
 }
 
 std::vector<std::string> list_origins(storage::Store& store, const storage::ImageRow& image) {
-  std::vector<std::string> origins = origins_of(store, image, std::nullopt);
-  const auto content = oci::parse_manifest(image.manifest, {});
-  if (const auto* manifest = std::get_if<oci::Manifest>(&content)) {
+  std::vector<std::string> origins;
+  const auto add = [&](const storage::ImageRow& row) {
+    const auto named = origins_of(store, row, std::nullopt);
+    origins.insert(origins.end(), named.begin(), named.end());
+    const auto content = oci::parse_manifest(row.manifest, {});
+    const auto* manifest = std::get_if<oci::Manifest>(&content);
+    if (manifest == nullptr) return;
     for (const oci::Descriptor& layer : manifest->layers) {
-      if (const auto row = store.find_blob(layer.digest)) origins.push_back(row->origin);
+      if (const auto blob = store.find_blob(layer.digest)) origins.push_back(blob->origin);
+    }
+  };
+  add(image);
+  for (const oci::Digest& index : storage::indexes_of_image(store, image.id)) {
+    for (const oci::ImageId& other : storage::images_of_index(store, index)) {
+      if (other != image.id) add(store.load_image(other));
     }
   }
   std::sort(origins.begin(), origins.end());

@@ -265,4 +265,9 @@ void write_blob(const Store& store, const BlobRow& blob,
   write_made(store, blob, sink);
 }
 
+bool needs_program(const BlobRow& blob) {
+  if (blob.kept || blob.recipe.empty() || blob.recipe == kNoRecipe) return false;
+  return parse_recipe(blob.recipe).choice.method == Method::kGzipProgram;
+}
+
 }  // namespace storage

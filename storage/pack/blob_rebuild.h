@@ -30,4 +30,7 @@ std::optional<std::string> find_recipe(const Store& store, const BlobRow& blob);
 void write_blob(const Store& store, const BlobRow& blob,
                 const std::function<void(std::string_view)>& sink);
 
+// Whether write_blob() has to start a program for it: the file is gone and the recipe is gzip(1)'s.
+bool needs_program(const BlobRow& blob);
+
 }  // namespace storage

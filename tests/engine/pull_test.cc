@@ -164,7 +164,7 @@ TEST_F(Pull, RefusesImagesThatDoNotFitTogether) {
   serve(ImageSpec{.layers = {one}, .os = "windows"});
   expect_error(ErrorKind::kUnsupported, "image operating system \"windows\"");
   serve(ImageSpec{.layers = {one}, .config_type = "application/vnd.cncf.helm.config.v1+json"});
-  expect_error(ErrorKind::kInvalid, "is no image that can be run");
+  expect_error(ErrorKind::kUnsupported, "no image that can be run");
 }
 
 TEST_F(Pull, HostileLayersLeaveNothing) {
