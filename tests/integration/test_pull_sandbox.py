@@ -5,12 +5,14 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 
 import pytest
 
 import image as images
-from conftest import BIN, wait_until
+from conftest import BIN, RealRegistry, wait_until
 from hostile.lying import LyingRegistry
+from test_registry import Front
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -86,6 +88,40 @@ def test_the_process_that_talks_has_no_rights(sampan, registry_of_lies):
         process.kill()
         process.wait()
     wait_until(lambda: not os.path.exists(f"/proc/{talker}"), what="the end of sampan-registry")
+
+
+def test_a_push_has_no_rights_either(sampan, registry, tmp_path):
+    """The registry takes its time; meanwhile whoever reads the layers can start nothing and reach nobody."""
+    registry.push("push", "1", images.Image([random_layer(500_000)]))
+    sampan.run("pull", "-q", f"{registry.host}/push:1")
+    waiting, done = threading.Event(), threading.Event()
+
+    def hold(request):
+        if request.command == "PUT" and "/uploads/" in request.path:
+            waiting.set()
+            done.wait(30)
+        return False
+    second = RealRegistry(tmp_path / "second")
+    front = Front(second.host, fault=hold)
+    sampan.run("tag", f"{registry.host}/push:1", f"{front.host}/push:1")
+    process = sampan.start("push", f"{front.host}/push:1", stdout=subprocess.DEVNULL)
+    try:
+        assert waiting.wait(30)
+        talker, reader = find_program(process.pid, "sampan-registry"), find_program(process.pid, "sampan-image")
+        assert field(talker, "CapPrm") == field(talker, "CapBnd") == ["0" * 16]
+        for pid in (talker, reader):
+            assert field(pid, "Seccomp") == ["2"] and field(pid, "NoNewPrivs") == ["1"]
+        # CAP_SETUID, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_SYS_MODULE
+        assert not any(int(field(reader, "CapPrm")[0], 16) >> bit & 1 for bit in (7, 12, 19, 16))
+        assert not [path for path, _ in open_files(reader) if path.startswith("socket:") and is_internet(reader, path)]
+        done.set()
+        assert process.wait(30) == 0
+    finally:
+        done.set()
+        process.kill()
+        process.wait()
+        front.shutdown()
+        second.stop()
 
 
 def is_internet(pid, link):
