@@ -40,6 +40,8 @@ void apply_key(const std::string& key, const nlohmann::json& value, engine::Conf
     config.cgroup_parent = value.get<std::string>();
   } else if (key == "bip") {
     config.bridge_subnet = value.get<std::string>();
+  } else if (key == "obey-host-filter") {
+    config.obey_host_filter = value.get<bool>();
   } else if (key == "insecure-registries") {
     config.insecure_registries = value.get<std::vector<std::string>>();
   } else if (key == "keep-blobs" || key == "limits" || key == "allow-foreign-urls") {

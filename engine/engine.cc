@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "base/trace.h"
 #include "engine/engine_state.h"
+#include "engine/network_attach.h"
 #include "engine/reconcile.h"
 
 namespace engine {
@@ -83,6 +84,11 @@ std::vector<ContainerInfo> Engine::list_containers() {
 void Engine::rename(std::string_view name_or_id, std::string_view new_name) {
   const storage::ContainerRow row = load_row(state_->store, name_or_id);
   state_->store.rename_container(row.id, new_name);
+  // Others find it by its new name at once.
+  const NetworkState network = parse_network_state(row.ports);
+  if (has_name_server(network)) {
+    state_->store.set_hosts(row.id, plan_hosts(load_row(state_->store, row.id), network));
+  }
 }
 
 }  // namespace engine

@@ -23,10 +23,13 @@ int start_exit_code(base::ErrorKind kind) {
 
 }  // namespace
 
+void record_names(storage::Store& store, const std::string& id, const NetworkState& network) {
+  if (!has_name_server(network)) return;
+  if (const auto row = store.find_container(id)) store.set_hosts(id, plan_hosts(*row, network));
+}
+
 void record_start(storage::Store& store, const std::string& id, const base::ProcessId& init,
                   const NetworkState& network) {
-  const auto named = store.find_container(id);
-  if (named && has_name_server(network)) store.set_hosts(id, plan_hosts(*named, network));
   const base::ProcessId monitor = base::find_process(getpid()).value_or(base::ProcessId{});
   store.modify_container(id, [&](storage::ContainerRow& row) {
     row.status = storage::ContainerStatus::kRunning;

@@ -11,6 +11,9 @@
 
 namespace engine {
 
+// Its names on networks of the user's: kNotFound where one of those has been removed meanwhile.
+void record_names(storage::Store& store, const std::string& id, const NetworkState& network);
+
 void record_start(storage::Store& store, const std::string& id, const base::ProcessId& init,
                   const NetworkState& network);
 

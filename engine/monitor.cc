@@ -21,6 +21,7 @@
 #include "engine/monitor_loop.h"
 #include "engine/monitor_start.h"
 #include "engine/network_change.h"
+#include "engine/network_service.h"
 
 namespace engine {
 namespace {
@@ -42,6 +43,7 @@ Config parse_config(int argc, char** argv) {
     if (name == "--root") config.root = argv[++i];
     if (name == "--state") config.state = argv[++i];
     if (name == "--cgroup-parent") config.cgroup_parent = argv[++i];
+    if (name == "--obey-host-filter") config.obey_host_filter = std::string_view(argv[++i]) == "1";
   }
   return config;
 }
@@ -121,19 +123,19 @@ class Monitor {
         if (starter_) starter_->send(FrameType::kTrace, render_trace(event));
       });
     }
-    std::optional<StartedContainer> container = start();
-    if (!container) return 1;
+    std::optional<StartedContainer> container;
+    if (!start(container)) return 1;
     watch(*container);
     return 0;
   }
 
  private:
   // On failure the row says why and the starter is told.
-  std::optional<StartedContainer> start() {
-    std::optional<StartedContainer> container;
+  bool start(std::optional<StartedContainer>& container) {
     try {
       container = create_from_bundle(*store_, config_, directory_, job_.id, host_.get());
       host_.reset();
+      start_service(*container);
       {
         base::TraceStep step("engine", "execute the program");
         runtime::start(container->process);
@@ -144,12 +146,25 @@ class Monitor {
       record_start(*store_, job_.id, container->process.init, container->network);
     } catch (const base::Error& error) {
       fail(container, error);
-      return std::nullopt;
+      return false;
     }
-    return container;
+    return true;
+  }
+
+  // Before the program executes: it may ask for names at once.
+  void start_service(StartedContainer& container) {
+    const NetworkMode mode = container.options.network;
+    if (mode == NetworkMode::kHost || mode == NetworkMode::kContainer) return;
+    base::TraceStep step("engine", "serve names and relayed ports");
+    record_names(*store_, job_.id, container.network);
+    service_.emplace(container, [this]() -> storage::Store& {
+      if (!store_) store_.emplace(config_.root);
+      return *store_;
+    });
   }
 
   void fail(std::optional<StartedContainer>& container, const base::Error& error) {
+    service_.reset();
     if (container) container->ports.reserved.clear();
     const bool gone = tear_down(directory_);
     if (const auto row = store_->find_container(job_.id)) record_failure(*store_, *row, error);
@@ -171,6 +186,12 @@ class Monitor {
     LoopHooks hooks = {
         .set_paused = [&](bool pause) { set_paused(pause); },
         .change_network = [&](std::string_view payload) { change_network(container, payload); },
+        .service = service_ ? service_->fd() : -1,
+        .on_service =
+            [&] {
+              service_->serve();
+              become_small();
+            },
         .on_idle = [&] { become_small(); }};
     MonitorLoop loop(container, make_log(*store_, container), std::move(listener_),
                      std::move(hooks));
@@ -197,6 +218,7 @@ class Monitor {
       oom = runtime::read_oom(container.process.cgroup_paths).killed;
     } catch (const base::Error&) {  // the groups are gone already
     }
+    service_.reset();
     try {
       unpublish_ports(container.network);
     } catch (const base::Error&) {  // tear_down() tries once more
@@ -230,6 +252,7 @@ class Monitor {
     if (!store_) store_.emplace(config_.root);
     const base::Cleanup shrink([&] { become_small(); });
     change_running(*store_, config_, directory_, container, parse_network_change(payload));
+    service_->update();
   }
 
   void become_small() {
@@ -243,6 +266,7 @@ class Monitor {
   std::unique_ptr<MonitorClient> starter_;
   std::optional<storage::Store> store_;
   runtime::KnownHost host_;
+  std::optional<NetworkService> service_;
   base::UniqueFd listener_;
 };
 

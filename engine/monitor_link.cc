@@ -52,8 +52,16 @@ NewMonitor::NewMonitor(const Config& config) {
   program_ = base::open_self_read_only();
   base::SpawnOptions options;
   options.program_fd = program_.get();
-  options.arguments = {"sampan",  "__monitor",           "--root",          config.root.string(),
-                       "--state", config.state.string(), "--cgroup-parent", config.cgroup_parent};
+  options.arguments = {"sampan",
+                       "__monitor",
+                       "--root",
+                       config.root.string(),
+                       "--state",
+                       config.state.string(),
+                       "--cgroup-parent",
+                       config.cgroup_parent,
+                       "--obey-host-filter",
+                       config.obey_host_filter ? "1" : "0"};
   options.environment.emplace();
   options.descriptors = {{-1, 0}, {-1, 1}, {-1, 2}, {theirs.get(), 3}};
   options.new_session = true;

@@ -70,6 +70,7 @@ MonitorLoop::MonitorLoop(StartedContainer& container, LogWriter log, base::Uniqu
   watch(listener_source_, listener_.get(), EPOLLIN);
   watch(exit_source_, container_.process.pidfd.get(), EPOLLIN);
   watch(signal_source_, termination_.get(), EPOLLIN);
+  if (hooks_.service >= 0) watch(service_source_, hooks_.service, EPOLLIN);
 }
 
 MonitorLoop::~MonitorLoop() = default;
@@ -147,6 +148,8 @@ void MonitorLoop::dispatch(int fd, std::uint32_t events) {
     ended_ = true;
   } else if (fd == listener_.get()) {
     accept_client();
+  } else if (fd == hooks_.service) {
+    hooks_.on_service();
   } else if (fd == termination_.get()) {
     handle_termination();
   } else if (container_.out && fd == container_.out.get()) {

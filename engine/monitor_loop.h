@@ -17,6 +17,8 @@ namespace engine {
 struct LoopHooks {
   std::function<void(bool pause)> set_paused;                    // may throw
   std::function<void(std::string_view payload)> change_network;  // may throw
+  int service = -1;  // readable when on_service() has something to do; -1: none
+  std::function<void()> on_service;
   std::function<void()> on_idle;  // once, when the container has run for a while
 };
 
@@ -73,7 +75,8 @@ class MonitorLoop {
   // Terminals of processes that were executed and left: kept, so that they are not hung up, and
   // read, so that they never fill.
   std::vector<base::UniqueFd> terminals_;
-  Source out_source_, err_source_, in_source_, listener_source_, exit_source_, signal_source_;
+  Source out_source_, err_source_, in_source_, listener_source_, exit_source_, signal_source_,
+      service_source_;
   std::vector<const MonitorClient*> holders_;  // while there is one the container is frozen
   bool paused_ = false;                        // as the user asked for, whoever holds it
   MonitorClient* stdin_owner_ = nullptr;       // whose standard input the container's ends with

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "engine/bundle.h"
+#include "engine/cni.h"
 #include "engine/network_restore.h"
 #include "storage/overlay.h"
 
@@ -83,11 +84,20 @@ runtime::RootOverlay make_overlay(storage::Store& store, const storage::Containe
 }  // namespace
 
 void connect_attachment(Attachment& attachment, int netns_fd) {
-  network::connect(attachment.link, attachment.endpoint, netns_fd);
+  if (attachment.cni.empty()) {
+    network::connect(attachment.link, attachment.endpoint, netns_fd);
+  } else {
+    network::bring_up_loopback(netns_fd);
+    add_cni(attachment, netns_fd);
+  }
 }
 
 void disconnect_attachment(const Attachment& attachment, int netns_fd) {
-  network::disconnect(attachment.endpoint, netns_fd);
+  if (attachment.cni.empty()) {
+    network::disconnect(attachment.endpoint, netns_fd);
+  } else {
+    delete_cni(attachment, netns_fd);
+  }
 }
 
 void unpublish_ports(const NetworkState& state) {
@@ -149,7 +159,11 @@ bool tear_down(const RunDirectory& directory) noexcept {
   bool complete = true;
   try {
     const auto text = base::find_file(directory.network_file());
-    unpublish_ports(parse_network_state(text.value_or("")));
+    const NetworkState state = parse_network_state(text.value_or(""));
+    unpublish_ports(state);
+    for (const Attachment& attachment : state.attachments) {
+      if (!attachment.cni.empty()) delete_cni(attachment, -1);  // its namespace has gone
+    }
   } catch (const base::Error& error) {
     // A file cut short by a crash (kInvalid) was written before anything was published.
     complete = error.kind() == base::ErrorKind::kInvalid;

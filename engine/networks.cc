@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/time.h"
 #include "engine/bridge_network.h"
+#include "engine/cni.h"
 #include "engine/network_attach.h"
 #include "engine/network_restore.h"
 #include "engine/reconcile.h"
@@ -111,6 +112,10 @@ std::string create_network(Engine& engine, const NetworkRequest& request) {
   make_builtin(engine);
   storage::Store& store = engine.store();
   const std::string id = base::random_hex(32);
+  if (request.driver == "cni" && request.cni.empty()) {
+    throw base::Error(base::ErrorKind::kInvalid, "the driver cni needs --cni-config FILE");
+  }
+  if (!request.cni.empty()) check_cni(request.cni);
   if (store.find_network(request.name)) {
     throw base::Error(base::ErrorKind::kConflict,
                       "network with name " + request.name + " already exists");

@@ -52,6 +52,7 @@ void record_orphan(storage::Store& store, const storage::ContainerRow& row) {
   } else if (row.status == storage::ContainerStatus::kCreated && row.auto_remove) {
     store.remove_container(row.id);
   } else {
+    if (!parse_options(row.options).networks.empty()) store.set_hosts(row.id, {});
     return;
   }
   discard_container_files(store, row, options);

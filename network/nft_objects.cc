@@ -11,6 +11,7 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
+#include <libnftnl/udata.h>
 
 #include "base/cleanup.h"
 #include "network/firewall.h"
@@ -23,6 +24,7 @@ using Table = base::CHandle<nftnl_table, nftnl_table_free>;
 using Chain = base::CHandle<nftnl_chain, nftnl_chain_free>;
 using RuleObject = base::CHandle<nftnl_rule, nftnl_rule_free>;
 using Set = base::CHandle<nftnl_set, nftnl_set_free>;
+using Userdata = base::CHandle<nftnl_udata_buf, nftnl_udata_buf_free>;
 
 // Data types as nft(8) numbers them for its listings; a concatenation has 6 bits a part.
 constexpr std::uint32_t kTypeAddress = 7;
@@ -30,6 +32,7 @@ constexpr std::uint32_t kTypeAddress6 = 8;
 constexpr std::uint32_t kTypeProtocol = 12;
 constexpr std::uint32_t kTypePort = 13;
 constexpr std::uint32_t kTypeInterface = 41;
+constexpr std::uint32_t kHostByteOrder = 1;  // nft's enum byteorder
 constexpr std::uint32_t kTypeProtocolPort = kTypeProtocol << 6U | kTypePort;
 constexpr std::uint32_t kTypeAddressPort = kTypeAddress << 6U | kTypePort;
 constexpr std::uint32_t kTypeAddressPort6 = kTypeAddress6 << 6U | kTypePort;
@@ -101,6 +104,14 @@ Bytes set_message(const BridgeConfig& config, const SetLayout& layout) {
   if (layout.data_size != 0) {
     nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_TYPE, layout.data_type);
     nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_LEN, layout.data_size);
+  }
+  const Userdata notes(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+  if (!notes) throw std::bad_alloc();
+  if (layout.key_type == kTypeInterface) {
+    // For listings by nft(8), which takes a name for a number otherwise.
+    nftnl_udata_put_u32(notes.get(), NFTNL_UDATA_SET_KEYBYTEORDER, kHostByteOrder);
+    nftnl_set_set_data(set.get(), NFTNL_SET_USERDATA, nftnl_udata_buf_data(notes.get()),
+                       nftnl_udata_buf_len(notes.get()));
   }
   return nft_message(NFT_MSG_NEWSET, NLM_F_CREATE,
                      [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, set.get()); });
