@@ -210,13 +210,14 @@ Executed exec_in_running(const fs::path& state_dir, const oci::RuntimeSpec& spec
 }
 
 // A container that ends, or is removed, at the same time is the reason, whichever step noticed.
-void check_still_there(const fs::path& state_dir) {
+// ESRCH: its first process has left its namespaces already, and is about to be gone.
+void check_still_there(const fs::path& state_dir, int failure) {
   const auto record = find_record(state_dir);
   if (!record) {
     throw Error(ErrorKind::kNotFound,
                 "container \"" + state_dir.filename().string() + "\" does not exist", ENOENT);
   }
-  if (current_status(state_dir, *record) == Status::kStopped) {
+  if (failure == ESRCH || current_status(state_dir, *record) == Status::kStopped) {
     throw Error(ErrorKind::kConflict, "cannot exec in a stopped container");
   }
 }
@@ -229,8 +230,9 @@ Executed exec(const fs::path& state_dir, const oci::RuntimeSpec& spec, const oci
   try {
     return exec_in_running(state_dir, spec, process, options);
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kSystem || error.kind() == ErrorKind::kNotFound) {
-      check_still_there(state_dir);
+    if (error.kind() != ErrorKind::kCommandNotFound &&
+        error.kind() != ErrorKind::kCommandNotRunnable) {
+      check_still_there(state_dir, error.errno_value());
     }
     throw;
   }

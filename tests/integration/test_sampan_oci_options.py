@@ -364,14 +364,16 @@ def test_commands_at_the_same_time(runtime):
         for words, expected in ((["create", "-b", runtime.bundle], "exists already"), (["start"], "only a created one can start"),
                                 (["pause"], "is paused"), (["resume"], "not paused")):
             codes, said = at_once(runtime, *words, "a")
-            assert codes == one_wins and all(expected in each for each in said), (words, codes, said)
+            # Two that pause it together have both done so.
+            won = codes == one_wins or (words[0] in ("pause", "resume") and codes[0] == 0)
+            assert won and all(expected in each for each in said), (words, codes, said)
         entering = [subprocess.Popen(runtime.command("exec", "a", "true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.PIPE, text=True) for _ in range(6)]
         assert at_once(runtime, "delete", "--force", "a") == ([0] * 8, set())
         for process in entering:
             said = process.communicate(timeout=60)[1].strip()
-            # Frozen: so nothing escapes the signal.
-            ended = re.search("does not exist|cannot exec in a (stopped|paused) container", said)
+            # Frozen: so that nothing escapes the signal, which may hit the new process before the first one.
+            ended = re.search("does not exist|cannot exec in a (stopped|paused) container|ended while it entered the container", said)
             assert process.returncode == 0 or (process.returncode == 137 and not said) or (process.returncode == 255 and ended), said
         assert not os.listdir(runtime.root)
 
