@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <algorithm>
+
 namespace base {
 namespace {
 
@@ -51,6 +53,10 @@ void append_escaped(std::string& line, std::string_view bytes) {
 }  // namespace
 
 std::string printable(std::string_view text, std::size_t limit) {
+  const auto is_plain = [](char c) { return c >= ' ' && c <= '~'; };
+  if (text.size() <= limit && std::all_of(text.begin(), text.end(), is_plain)) {
+    return std::string(text);
+  }
   std::string line;
   std::size_t taken = 0;
   while (taken < text.size()) {

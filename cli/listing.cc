@@ -36,27 +36,89 @@ std::size_t columns_of(const std::string& text) {
 
 std::string shown(const std::string& cell) { return base::printable(cell, cell.size()); }
 
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> cells;
-  std::size_t start = 0;
-  for (std::size_t at = 0; (at = line.find('\t', start)) != std::string::npos; start = at + 1) {
-    cells.push_back(line.substr(start, at - start));
+// Rows of cells, one behind the other in one text: thousands of rows are a few allocations.
+class Table {
+ public:
+  void add_cell(const std::string& cell) {
+    const std::string text = shown(cell);
+    cells_.push_back({.bytes = text.size(), .columns = columns_of(text)});
+    text_ += text;
   }
-  cells.push_back(line.substr(start));
-  return cells;
-}
+  void end_row() { rows_.push_back(cells_.size()); }
+
+  void add_row(const std::string& line) {
+    std::size_t start = 0;
+    for (std::size_t at = 0; (at = line.find('\t', start)) != std::string::npos; start = at + 1) {
+      add_cell(line.substr(start, at - start));
+    }
+    add_cell(line.substr(start));
+    end_row();
+  }
+
+  std::string render() const {
+    const std::vector<std::size_t> widths = plan_widths();
+    std::string text;
+    std::size_t cell = 0;
+    std::size_t at = 0;
+    for (const std::size_t end : rows_) {
+      for (std::size_t column = 0; cell < end; ++cell, ++column) {
+        text.append(text_, at, cells_[cell].bytes);
+        at += cells_[cell].bytes;
+        if (cell + 1 < end) text.append(widths[column] - cells_[cell].columns, ' ');
+      }
+      text += '\n';
+    }
+    return text;
+  }
+
+ private:
+  struct Cell {
+    std::size_t bytes = 0, columns = 0;
+  };
+
+  // As docker's: at least 10 wide, 3 apart.
+  std::vector<std::size_t> plan_widths() const {
+    constexpr std::size_t kMinimum = 10;
+    constexpr std::size_t kGap = 3;
+    std::vector<std::size_t> widths;
+    std::size_t cell = 0;
+    for (const std::size_t end : rows_) {
+      widths.resize(std::max(widths.size(), end - cell), kMinimum);
+      for (std::size_t column = 0; cell < end; ++cell, ++column) {
+        if (cell + 1 < end) widths[column] = std::max(widths[column], cells_[cell].columns + kGap);
+      }
+    }
+    return widths;
+  }
+
+  std::string text_;
+  std::vector<Cell> cells_;
+  std::vector<std::size_t> rows_;  // where each ends
+};
 
 }  // namespace
 
 struct Listing::State {
   enum class Kind { kTable, kJson, kLines } kind = Kind::kLines;
+  std::vector<std::string> names;   // of all fields
+  std::vector<std::string> fields;  // of the default table, where that is shown
   std::optional<Template> format;
-  std::vector<std::string> lines;
+  Table table;
+  std::vector<std::string> lines;  // where it is no table
+
+  void add_line(const std::string& line) {
+    if (kind == Kind::kTable) {
+      table.add_row(line);
+    } else {
+      lines.push_back(line);
+    }
+  }
 };
 
 Listing::Listing(const std::string& format, std::vector<std::string> default_fields,
                  Headers headers)
     : state_(std::make_unique<State>()) {
+  for (const auto& [name, header] : headers) state_->names.push_back(name);
   std::string text = with_escapes(format);
   if (text == "json") {
     state_->kind = State::Kind::kJson;
@@ -65,6 +127,7 @@ Listing::Listing(const std::string& format, std::vector<std::string> default_fie
   if (text.empty() || text == "table") {
     state_->kind = State::Kind::kTable;
     text = template_of(default_fields);
+    state_->fields = std::move(default_fields);
   } else if (text.rfind("table ", 0) == 0) {
     state_->kind = State::Kind::kTable;
     text = text.substr(6);
@@ -73,7 +136,7 @@ Listing::Listing(const std::string& format, std::vector<std::string> default_fie
   if (state_->kind != State::Kind::kTable) return;
   Template::Methods methods;
   methods["Label"] = [](const std::string& name) { return name; };
-  state_->lines.push_back(state_->format->render(nlohmann::json(headers), methods));
+  state_->add_line(state_->format->render(nlohmann::json(headers), methods));
 }
 Listing::Listing(Listing&&) noexcept = default;
 Listing::~Listing() = default;
@@ -82,39 +145,31 @@ void Listing::add(const nlohmann::json& row, const Template::Methods& methods) {
   if (state_->kind == State::Kind::kJson) {
     state_->lines.push_back(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
-    state_->lines.push_back(state_->format->render(row, methods));
+    state_->add_line(state_->format->render(row, methods));
   }
 }
 
+void Listing::add_fields(const Field& field) {
+  if (!state_->fields.empty()) {
+    for (const std::string& name : state_->fields) state_->table.add_cell(field(name));
+    return state_->table.end_row();
+  }
+  nlohmann::json row = nlohmann::json::object();
+  for (const std::string& name : state_->names) row[name] = field(name);
+  add(row);
+}
+
 std::string Listing::render() const {
-  if (state_->kind == State::Kind::kTable) return align_columns(state_->lines);
+  if (state_->kind == State::Kind::kTable) return state_->table.render();
   std::string text;
   for (const std::string& line : state_->lines) text += line + "\n";
   return text;
 }
 
 std::string align_columns(const std::vector<std::string>& lines) {
-  constexpr std::size_t kMinimum = 10;
-  constexpr std::size_t kGap = 3;
-  std::vector<std::vector<std::string>> rows;
-  std::vector<std::size_t> widths;
-  for (const std::string& line : lines) {
-    rows.push_back(cells_of(line));
-    widths.resize(std::max(widths.size(), rows.back().size()), kMinimum);
-    for (std::size_t i = 0; i + 1 < rows.back().size(); ++i) {
-      widths[i] = std::max(widths[i], columns_of(shown(rows.back()[i])) + kGap);
-    }
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string cell = shown(row[i]);
-      text += cell;
-      if (i + 1 < row.size()) text.append(widths[i] - columns_of(cell), ' ');
-    }
-    text += "\n";
-  }
-  return text;
+  Table table;
+  for (const std::string& line : lines) table.add_row(line);
+  return table.render();
 }
 
 std::string ellipsis(const std::string& text, std::size_t limit) {

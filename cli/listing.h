@@ -1,7 +1,9 @@
 // Listing: rows printed as docker's list commands do: a table, JSON lines or a template.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,10 @@ class Listing {
   ~Listing();
 
   void add(const nlohmann::json& row, const Template::Methods& methods = {});
+  // A row whose fields are made when they are asked for: the default table asks for its columns
+  // only and needs no document, all other formats for every field that has a header.
+  using Field = std::function<std::string(const std::string& name)>;
+  void add_fields(const Field& field);
   std::string render() const;
 
  private:

@@ -212,6 +212,8 @@ void Database::sync() {
   base::check(fdatasync(log.get()), path_of_log(file_));
 }
 
+void Database::map_file() { execute("PRAGMA mmap_size=1073741824"); }
+
 void Database::reserve_log(std::int64_t bytes) noexcept {
   const base::UniqueFd log(open(path_of_log(file_).c_str(), O_RDWR | O_CLOEXEC));
   if (log) static_cast<void>(fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, bytes));

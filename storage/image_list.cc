@@ -1,7 +1,9 @@
 #include "storage/image_list.h"
 
 #include <algorithm>
-#include <tuple>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include "storage/database.h"
 #include "storage/store.h"
@@ -9,61 +11,116 @@
 namespace storage {
 namespace {
 
-struct Name {
-  std::string image, repository, tag;
+struct ListedName {
+  std::size_t image = 0;  // where it stands in the list of images
+  std::string repository, tag, digest;
 };
 
-// By image, then repository, then tags before digests.
-std::vector<Name> read_names(Database& database) {
-  std::vector<Name> names;
-  Statement query = database.prepare("SELECT image,repository,tag FROM names");
-  while (query.step()) names.push_back({query.text(0), query.text(1), query.text(2)});
-  std::sort(names.begin(), names.end(), [](const Name& a, const Name& b) {
-    return std::tuple(std::string_view(a.image), std::string_view(a.repository), a.tag.empty(),
-                      std::string_view(a.tag)) < std::tuple(std::string_view(b.image),
-                                                            std::string_view(b.repository),
-                                                            b.tag.empty(), std::string_view(b.tag));
-  });
-  return names;
+std::vector<ImageLine> read_images(Database& database) {
+  std::vector<ImageLine> images;
+  Statement query =
+      database.prepare("SELECT id,size,created FROM images WHERE hidden=0 ORDER BY id");
+  while (query.step()) {
+    images.push_back({.id = query.text(0),
+                      .repository = {},
+                      .tag = {},
+                      .digest = {},
+                      .size = static_cast<std::uint64_t>(query.integer(1)),
+                      .created = query.integer(2)});
+  }
+  return images;
+}
+
+// Names of images, each image's by repository, then tag (digests, whose tag is empty, first), then
+// digest: the table's key.
+class NamesOfImages {
+ public:
+  NamesOfImages(Database& database, const std::vector<ImageLine>& images)
+      : first_(images.size(), kNone) {
+    read(database, images);
+    next_.resize(names_.size());
+    for (std::size_t i = names_.size(); i-- > 0;) {
+      next_[i] = std::exchange(first_[names_[i].image], i);
+    }
+  }
+
+  std::vector<const ListedName*> of(std::size_t image) const {
+    std::vector<const ListedName*> names;
+    for (std::size_t i = first_[image]; i != kNone; i = next_[i]) names.push_back(&names_[i]);
+    return names;
+  }
+
+ private:
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  void read(Database& database, const std::vector<ImageLine>& images) {
+    std::unordered_map<std::string_view, std::size_t> by_id(images.size());
+    for (std::size_t i = 0; i < images.size(); ++i) by_id.emplace(images[i].id, i);
+    Statement query = database.prepare(
+        "SELECT image,repository,tag,digest FROM names ORDER BY repository,tag,digest");
+    while (query.step()) {
+      const auto image = by_id.find(query.text(0));
+      if (image == by_id.end()) continue;  // hidden
+      names_.push_back({.image = image->second,
+                        .repository = query.text(1),
+                        .tag = query.text(2),
+                        .digest = query.text(3)});
+    }
+  }
+
+  std::vector<ListedName> names_;
+  std::vector<std::size_t> first_, next_;  // a list for each image
+};
+
+using Names = std::vector<const ListedName*>::const_iterator;
+
+// Names of one repository. A digest is shown beside each tag, and by itself only where there is
+// none.
+void add_lines(std::vector<ImageLine>& lines, const ImageLine& image, Names first, Names last,
+               ImageDigests digests) {
+  const Names tags =
+      std::find_if(first, last, [](const ListedName* name) { return !name->tag.empty(); });
+  const auto add = [&](const ListedName& name, const std::string& digest) {
+    lines.push_back({.id = image.id,
+                     .repository = name.repository,
+                     .tag = name.tag,
+                     .digest = digest,
+                     .size = image.size,
+                     .created = image.created});
+  };
+  for (Names name = tags == last ? last - 1 : tags; name != last; ++name) {
+    if (digests == ImageDigests::kNone || tags == first) {
+      add(**name, "");
+    } else {
+      std::for_each(first, tags, [&](const ListedName* digest) { add(**name, digest->digest); });
+    }
+  }
 }
 
 }  // namespace
 
-// The columns that are read stand at the beginning of a row and so in the table's own pages;
-// manifest and config would be a page more for each kilobyte.
-std::vector<ImageLine> list_image_lines(Store& store) {
-  Database& database = store.database();
-  std::vector<ImageLine> images;
-  {
-    Statement query = database.prepare("SELECT id,size,created FROM images WHERE hidden=0");
-    while (query.step()) {
-      images.push_back({.id = query.text(0),
-                        .repository = {},
-                        .tag = {},
-                        .size = static_cast<std::uint64_t>(query.integer(1)),
-                        .created = query.integer(2)});
-    }
-  }
-  std::sort(images.begin(), images.end(), [](const ImageLine& a, const ImageLine& b) {
-    return a.created != b.created ? a.created > b.created : a.id < b.id;
-  });
-  const std::vector<Name> names = read_names(database);
+// Size and time stand before a row's long texts, but often on the page behind the one that its id
+// is on. So all pages are touched, and mapping them costs a quarter of reading each by a call.
+std::vector<ImageLine> list_image_lines(Store& store, ImageDigests digests) {
+  store.database().map_file();
+  const std::vector<ImageLine> images = read_images(store.database());
+  const NamesOfImages names_of_images(store.database(), images);
+  std::vector<std::pair<base::Nanoseconds, std::size_t>> order;  // ages, and then by id
+  order.reserve(images.size());
+  for (const ImageLine& image : images) order.emplace_back(-image.created, order.size());
+  std::sort(order.begin(), order.end());
   std::vector<ImageLine> lines;
-  for (ImageLine& image : images) {
-    auto name = std::lower_bound(names.begin(), names.end(), image.id,
-                                 [](const Name& a, const std::string& id) { return a.image < id; });
-    const bool has_names = name != names.end() && name->image == image.id;
-    const std::string* repository = nullptr;  // of the line before
-    for (; name != names.end() && name->image == image.id; ++name) {
-      // A digest is shown by itself only where its repository has no tag for the image.
-      if (name->tag.empty() && repository != nullptr && *repository == name->repository) continue;
-      ImageLine line = image;
-      line.repository = name->repository;
-      line.tag = name->tag;
-      lines.push_back(std::move(line));
-      repository = &name->repository;
+  lines.reserve(images.size());
+  for (const auto& [age, image] : order) {
+    const std::vector<const ListedName*> names = names_of_images.of(image);
+    if (names.empty()) lines.push_back(images[image]);
+    for (Names name = names.begin(); name != names.end();) {
+      const Names next = std::find_if(name, names.end(), [&](const ListedName* other) {
+        return other->repository != (*name)->repository;
+      });
+      add_lines(lines, images[image], name, next, digests);
+      name = next;
     }
-    if (!has_names) lines.push_back(std::move(image));
   }
   return lines;
 }
