@@ -205,6 +205,27 @@ def test_an_image_that_is_mounted_can_be_read_and_stays(container, busybox, tmp_
     assert image not in container.out("images", "-q", "--no-trunc")
 
 
+def test_a_mounted_image_of_an_earlier_boot_is_not_mounted(container, busybox):
+    """What a boot leaves: the record and the directory, without a mount."""
+    container.out("commit", "box", "mounted")
+    place = container.out("image", "mount", "mounted")
+    record, = (container.root / "mounts").iterdir()
+    subprocess.run(["umount", place], check=True)
+    boot, rest = record.read_text().split("\n", 1)
+    earlier = ("1" if boot[0] != "1" else "2") + boot[1:]
+    record.write_text(f"{earlier}\n{rest}")
+    assert container.out("image", "mount") == "" and not record.exists()
+    assert "is not mounted" in container.run("image", "unmount", "mounted", code=1).stderr
+    # The directory that is left is used again; a record of this boot whose mount somebody took away counts as little.
+    assert container.out("image", "mount", "mounted") == place and os.path.lexists(f"{place}/bin/sh")
+    subprocess.run(["umount", place], check=True)
+    assert container.out("image", "mount") == "" and list((container.root / "mounts").iterdir()) == []
+    assert container.out("image", "mount", "mounted") == place
+    container.run("image", "unmount", "mounted")
+    assert not os.path.exists(place)
+    container.run("rmi", "mounted")
+
+
 def test_filters_of_the_list(container, busybox):
     container.run("commit", "box", "fresh")
     names = lambda *flags: container.out("images", "--format", "{{.Repository}}", *flags).split()
