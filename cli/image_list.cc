@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "base/time.h"
 #include "cli/command.h"
 #include "cli/image_fields.h"
@@ -129,10 +131,18 @@ std::string render_lines(const std::vector<ImageLine>& lines, const ImageListFla
                          ImageIds ids) {
   Words fields = {"Repository", "Tag", "ID", "CreatedSince", "Size"};
   if (flags.digests) fields.insert(fields.begin() + 2, "Digest");
-  Listing listing(flags.format, fields, image_headers());
+  const Listing::Headers headers = image_headers();
+  Listing listing(flags.format, fields, headers);
   const base::Nanoseconds now = base::now();
   for (const ImageLine& line : lines) {
-    listing.add_fields([&](const std::string& name) { return image_field(name, line, now, ids); });
+    const auto field = [&](const std::string& name) { return image_field(name, line, now, ids); };
+    if (listing.is_simple()) {
+      listing.add_fields(field);
+      continue;
+    }
+    nlohmann::json row;
+    for (const auto& [name, header] : headers) row[name] = field(name);
+    listing.add(row);
   }
   return listing.render();
 }

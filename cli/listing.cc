@@ -100,7 +100,6 @@ class Table {
 
 struct Listing::State {
   enum class Kind { kTable, kJson, kLines } kind = Kind::kLines;
-  std::vector<std::string> names;   // of all fields
   std::vector<std::string> fields;  // of the default table, where that is shown
   std::optional<Template> format;
   Table table;
@@ -118,7 +117,6 @@ struct Listing::State {
 Listing::Listing(const std::string& format, std::vector<std::string> default_fields,
                  Headers headers)
     : state_(std::make_unique<State>()) {
-  for (const auto& [name, header] : headers) state_->names.push_back(name);
   std::string text = with_escapes(format);
   if (text == "json") {
     state_->kind = State::Kind::kJson;
@@ -149,14 +147,11 @@ void Listing::add(const nlohmann::json& row, const Template::Methods& methods) {
   }
 }
 
+bool Listing::is_simple() const { return !state_->fields.empty(); }
+
 void Listing::add_fields(const Field& field) {
-  if (!state_->fields.empty()) {
-    for (const std::string& name : state_->fields) state_->table.add_cell(field(name));
-    return state_->table.end_row();
-  }
-  nlohmann::json row = nlohmann::json::object();
-  for (const std::string& name : state_->names) row[name] = field(name);
-  add(row);
+  for (const std::string& name : state_->fields) state_->table.add_cell(field(name));
+  state_->table.end_row();
 }
 
 std::string Listing::render() const {

@@ -25,8 +25,9 @@ class Listing {
   ~Listing();
 
   void add(const nlohmann::json& row, const Template::Methods& methods = {});
-  // A row whose fields are made when they are asked for: the default table asks for its columns
-  // only and needs no document, all other formats for every field that has a header.
+  // Whether a row's fields can be asked for one by one: then add_fields() may be called for it, and
+  // no document is made for each row.
+  bool is_simple() const;
   using Field = std::function<std::string(const std::string& name)>;
   void add_fields(const Field& field);
   std::string render() const;

@@ -82,6 +82,12 @@ std::string ArchiveFile::head(std::size_t bytes) const {
   return text;
 }
 
+std::string_view ArchiveFile::read_some(std::uint64_t at, std::span<char> buffer) const {
+  if (at >= size_) return {};
+  const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), size_ - at);
+  return {buffer.data(), read_at(fd_, buffer.data(), wanted, offset_ + at)};
+}
+
 void ArchiveFile::for_each_block(const std::function<void(std::string_view)>& action) const {
   std::vector<char> buffer(std::min<std::uint64_t>(kBlockBytes, std::max<std::uint64_t>(size_, 1)));
   for (std::uint64_t at = 0; at < size_;) {

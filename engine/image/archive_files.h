@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +29,8 @@ class ArchiveFile {
   // All of it; kInvalid above `limit` bytes.
   std::string read(std::size_t limit) const;
   std::string head(std::size_t bytes) const;  // its beginning
+  // What stands at `at`, in `buffer`; as much as fits, empty at the end.
+  std::string_view read_some(std::uint64_t at, std::span<char> buffer) const;
   // All of it in order. Throws kCorrupt where the file became shorter.
   void for_each_block(const std::function<void(std::string_view)>& action) const;
 

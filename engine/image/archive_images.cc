@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "engine/image/layout_index.h"
+#include "engine/image/rare_compression.h"
 #include "oci/docker_archive.h"
 #include "oci/layout.h"
 #include "storage/unpack/decompress.h"
@@ -36,6 +37,7 @@ oci::Descriptor describe_layer(const ArchiveFile& file, const oci::DiffId& id) {
       .media_type = oci::kOciLayer, .digest = oci::Digest::from_hex(id.hex()), .size = file.size()};
   const std::string head = file.head(kHeadBytes);
   if (!storage::is_compressed(head)) return layer;
+  if (is_rarely_compressed(file)) return describe_inflated(file, id, layer, {});
   layer.media_type = head.starts_with(kGzipMagic) ? oci::kOciLayerGzip : oci::kOciLayerZstd;
   base::Sha256Hasher hasher;
   file.for_each_block([&](std::string_view bytes) { hasher.update(bytes); });

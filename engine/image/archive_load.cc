@@ -14,6 +14,7 @@
 #include "engine/image/layer_file.h"
 #include "engine/image/layer_stack.h"
 #include "engine/image/progress.h"
+#include "engine/image/rare_compression.h"
 #include "engine/image/rootfs_image.h"
 
 namespace engine {
@@ -59,13 +60,27 @@ class Loader {
         continue;
       }
       layer.send(PullEvent::Kind::kDownloading);
-      missing.push_back({.blob = image.manifest.layers[i],
-                         .diff_id = id,
-                         .read = [&files, name = image.layer_files[i]](const auto& sink) {
-                           files.load(name, ArchiveFiles::Links::kFollowed).for_each_block(sink);
-                         }});
+      missing.push_back(plan_task(files, image.layer_files[i], image.manifest.layers[i], id));
     }
     return missing;
+  }
+
+  LayerFileTask plan_task(const ArchiveFiles& files, const std::string& name,
+                          const oci::Descriptor& blob, const oci::DiffId& id) {
+    const auto load = [&files, name] { return files.load(name, ArchiveFiles::Links::kFollowed); };
+    const ArchiveFile file = load();
+    if (!is_rarely_compressed(file)) {
+      return {.blob = blob, .diff_id = id, .read = [load](const auto& sink) {
+                load().for_each_block(sink);
+              }};
+    }
+    const storage::DecompressLimits limits{.bytes = options_.layers.limits.layer_bytes,
+                                           .ratio = options_.layers.limits.ratio};
+    return {.blob = describe_inflated(file, id, blob, limits),
+            .diff_id = id,
+            .read = [load, limits](const auto& sink) {
+              for_each_inflated_block(load(), limits, sink);
+            }};
   }
 
   bool is_known(const storage::ImageRow& row, const std::vector<oci::Reference>& names) {

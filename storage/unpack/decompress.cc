@@ -123,8 +123,10 @@ bool is_compressed(std::string_view head) {
   const bool is_skippable = head.size() >= 4 && head.substr(1, 3) == "\x2a\x4d\x18"sv &&
                             (static_cast<unsigned char>(head[0]) & 0xf0U) == 0x50U;
   return head.starts_with("\x1f\x8b"sv) || head.starts_with("\x28\xb5\x2f\xfd"sv) || is_skippable ||
-         is_xz(head) || is_bzip2(head);
+         is_compressed_for_archives(head);
 }
+
+bool is_compressed_for_archives(std::string_view head) { return is_xz(head) || is_bzip2(head); }
 
 void decompress(const std::function<std::string_view()>& source,
                 const std::function<void(std::string_view)>& sink, const DecompressLimits& limits) {
@@ -141,7 +143,7 @@ void decompress(const std::function<std::string_view()>& source,
     guard.consume(block.size());
     return block;
   };
-  if (is_xz(head) || is_bzip2(head)) {
+  if (is_compressed_for_archives(head)) {
     FilterInput input{.source = [&, is_first = true]() mutable -> std::string_view {
                         if (std::exchange(is_first, false)) return head;
                         return next();

@@ -10,6 +10,9 @@ namespace storage {
 // `head`: the first bytes of a stream, at least 8 where it has so many.
 bool is_compressed(std::string_view head);
 
+// By xz or bzip2, which archives know and layers of registries don't.
+bool is_compressed_for_archives(std::string_view head);
+
 struct DecompressLimits {
   std::uint64_t bytes = 1ULL << 40U;
   std::uint64_t ratio = 200;  // of what comes out to what went in, above 1 GiB of output

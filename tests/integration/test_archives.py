@@ -316,6 +316,55 @@ def test_compressed_layers_in_dockers_archive(sampan, tmp_path):
     sampan.run("run", "--rm", "z:1")
 
 
+@pytest.mark.parametrize("program", ["xz", "bzip2"])
+@pytest.mark.parametrize("form", ["docker-archive", "oci"])
+def test_layers_in_compressions_of_archives(sampan, tmp_path, form, program):
+    """docker load takes them; no registry has such layers."""
+    layer = busybox_layer()
+    blob = subprocess.run([program, "-c"], input=layer, capture_output=True, check=True).stdout
+    config = json.dumps({"architecture": images.host_architecture(), "os": "linux", "config": {"Cmd": ["true"]},
+                         "rootfs": {"type": "layers", "diff_ids": [images.digest_of(layer)]}}).encode()
+    if form == "docker-archive":
+        tar = LayerTar().add("layer.tar", blob).add("config.json", config)
+        tar.add("manifest.json", json.dumps([{"Config": "config.json", "RepoTags": ["rare:1"], "Layers": ["layer.tar"]}]).encode())
+        (tmp_path / "x.tar").write_bytes(tar.bytes())
+        assert sampan.run("load", "-i", tmp_path / "x.tar").stdout == "Loaded image: rare:1\n"
+    else:
+        write_layout(tmp_path / "x", blob, config)
+        sampan.run("pull", "-q", f"oci:{tmp_path}/x:rare:1")
+    assert [path.name for path in (sampan.root / "layers").iterdir()] == [images.digest_of(layer).split(":")[1]]
+    sampan.run("run", "--rm", "rare:1")
+    # Saved, it is a plain tar, which everybody reads.
+    sampan.run("save", "-o", tmp_path / "again.tar", "rare:1")
+    assert layer in members(tmp_path / "again.tar").values()
+    assert sampan.run("system", "check").stdout == "Everything is as it should be.\n"
+    sampan.run("rmi", "rare:1")
+    broken = blob[:len(blob) // 2] + bytes([blob[len(blob) // 2] ^ 1]) + blob[len(blob) // 2 + 1:]
+    if form == "docker-archive":
+        (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes().replace(blob, broken))
+        assert sampan.run("load", "-i", tmp_path / "x.tar", code=1).stderr
+    else:
+        digest = images.digest_of(blob).split(":")[1]
+        (tmp_path / "x/blobs/sha256" / digest).write_bytes(broken)
+        assert "is not what its manifest says" in sampan.run("pull", f"oci:{tmp_path}/x:rare:1", code=1).stderr
+    assert sampan.out("images", "-q") == "" and not list((sampan.root / "staging").iterdir())
+
+
+def write_layout(folder, blob, config):
+    """An image layout of one image "rare:1" whose media type says gzip, whatever its layer is."""
+    def put(data):
+        (folder / "blobs/sha256" / images.digest_of(data).split(":")[1]).write_bytes(data)
+        return {"digest": images.digest_of(data), "size": len(data)}
+
+    (folder / "blobs/sha256").mkdir(parents=True)
+    kind = "application/vnd.oci.image."
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind + "manifest.v1+json", "config": {"mediaType": kind + "config.v1+json", **put(config)},
+                           "layers": [{"mediaType": kind + "layer.v1.tar+gzip", **put(blob)}]}).encode()
+    entry = {"mediaType": kind + "manifest.v1+json", **put(manifest), "annotations": {"org.opencontainers.image.ref.name": "rare:1"}}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+
 def test_where_push_does_not_lead(sampan, busybox, tmp_path):
     sampan.run("pull", "-q", busybox)
     assert "no transport" in sampan.run("push", busybox, "elsewhere/name", code=1).stderr
