@@ -9,6 +9,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/short_switches.h"
+
 namespace cli {
 namespace {
 
@@ -181,7 +183,8 @@ std::string names_for_help(const Flag& flag) {
 }  // namespace
 
 std::vector<std::string> parse_arguments(const Syntax& syntax, const std::vector<Flag>& flags,
-                                         const std::vector<std::string>& arguments) {
+                                         const std::vector<std::string>& given) {
+  const std::vector<std::string> arguments = with_long_switches(syntax, flags, given);
   CLI::App app;
   app.set_help_flag();
   bool help = false;

@@ -94,6 +94,22 @@ void expect_usage_error(const Syntax& syntax, const Words& words, int code,
   }
 }
 
+TEST(Arguments, AShortSwitchTakesTrueAndFalseToo) {
+  Parsed parsed =
+      parse(kRun, {"-d=true", "-t", "-t=false", "-e", "-i=true", "-i=1", "x", "-d=false"});
+  EXPECT_TRUE(parsed.detach);
+  EXPECT_FALSE(parsed.tty);
+  EXPECT_TRUE(parsed.interactive);
+  EXPECT_EQ(parsed.env, Words{"-i=true"});
+  EXPECT_EQ(parsed.rest, (Words{"x", "-d=false"}));
+  parsed = parse(kRm, {"a", "-de", "-t=true", "-d=false", "--", "-i=true"});
+  EXPECT_FALSE(parsed.detach);
+  EXPECT_FALSE(parsed.tty);
+  EXPECT_EQ(parsed.env, Words{"-t=true"});
+  EXPECT_EQ(parsed.rest, (Words{"a", "-i=true"}));
+  EXPECT_THROW(parse(kRm, {"-x=true", "a"}), cli::UsageError);
+}
+
 TEST(Arguments, MistakesHaveDockersWordsAndCodes) {
   expect_usage_error(kRun, {"--detahc", "busybox"}, 125,
                      "unknown flag: --detahc (did you mean --detach?)");
