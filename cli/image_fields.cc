@@ -9,7 +9,9 @@ namespace {
 constexpr std::size_t kShortImageId = 12;
 constexpr base::Nanoseconds kWholeSecond = 1'000'000'000;
 
-std::string ago(base::Nanoseconds duration) { return base::human_duration(duration) + " ago"; }
+std::string shown_age(base::Nanoseconds duration) {
+  return base::human_duration(duration) + " ago";
+}
 
 }  // namespace
 
@@ -56,7 +58,7 @@ std::string image_field(const std::string& name, const storage::ImageLine& line,
   if (name == "Tag") return shown_tag(line);
   if (name == "Digest") return line.digest.empty() ? "<none>" : "sha256:" + line.digest;
   if (name == "ID") return shown_id(line, ids);
-  if (name == "CreatedSince") return ago(now - line.created);
+  if (name == "CreatedSince") return shown_age(now - line.created);
   if (name == "CreatedAt") {
     return base::format_rfc3339(line.created / kWholeSecond * kWholeSecond);
   }

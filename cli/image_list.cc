@@ -61,7 +61,7 @@ bool matches_reference(const std::string& pattern, const ImageLine& line) {
          matches_pattern(pattern, repository + ":" + shown_tag(line));
 }
 
-bool matches_label(const std::string& wanted, engine::Engine& engine, const ImageLine& line) {
+bool image_has_label(const std::string& wanted, engine::Engine& engine, const ImageLine& line) {
   const auto image = engine.store().find_image(line.id);
   if (!image) return false;  // removed since
   const auto labels = oci::parse_image_config(image->config).labels;
@@ -95,7 +95,7 @@ void apply_filter(const std::string& filter, engine::Engine& engine,
   } else if (key == "reference") {
     keep([&](const ImageLine& line) { return matches_reference(value, line); });
   } else if (key == "label") {
-    keep([&](const ImageLine& line) { return matches_label(value, engine, line); });
+    keep([&](const ImageLine& line) { return image_has_label(value, engine, line); });
   } else if (key == "until") {
     const base::Nanoseconds limit = parse_until(value);
     keep([&](const ImageLine& line) { return line.created < limit; });

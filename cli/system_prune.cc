@@ -61,6 +61,7 @@ void print_images(const PruneReport& report, bool dry_run) {
 
 int finish(const Globals& globals, const PruneFlags& flags, const PruneReport& report) {
   print_items("Containers", report.containers, "", flags.dry_run);
+  print_items("Networks", report.networks, "", flags.dry_run);
   print_items("Volumes", report.volumes, "", flags.dry_run);
   print_images(report, flags.dry_run);
   print_items("Blobs", report.blobs, "sha256:", flags.dry_run);
@@ -123,7 +124,13 @@ int run_system_prune(const Globals& globals, const Words& words) {
       {.command = "system prune", .synopsis = "[OPTIONS]", .summary = "Remove unused data"}, table,
       words);
   const auto filter = engine::parse_prune_filter(flags.filters, base::now());
-  std::string warning = "This will remove:\n  - all stopped containers\n";
+  if (flags.volumes && filter.until) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "the \"until\" filter is not supported with \"--volumes\"");
+  }
+  std::string warning =
+      "This will remove:\n  - all stopped containers\n"
+      "  - all networks not used by at least one container\n";
   if (flags.volumes) {
     warning += "  - all anonymous volumes not used by at least one container\n";
   }
@@ -137,6 +144,7 @@ int run_system_prune(const Globals& globals, const Words& words) {
   if (!is_confirmed(flags, warning)) return 0;
   engine::Engine engine(globals.config);
   PruneReport report = engine::prune_containers(engine, filter, flags.mode());
+  report.add(engine::prune_unused_networks(engine, filter, flags.mode()));
   if (flags.volumes) {
     report.add(engine::prune_volumes(engine, PruneWhich::kDangling, filter, flags.mode()));
   }

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "engine/cache_usage.h"
 #include "engine/image_helper.h"
+#include "engine/networks.h"
 #include "oci/image_config.h"
 #include "storage/indexes.h"
 #include "storage/unused_images.h"
@@ -112,6 +113,7 @@ void PruneReport::add(PruneReport other) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   };
   append(containers, other.containers);
+  append(networks, other.networks);
   append(volumes, other.volumes);
   append(untagged, other.untagged);
   append(images, other.images);
@@ -198,6 +200,18 @@ PruneReport prune_containers(Engine& engine, const PruneFilter& filter, PruneMod
     report.bytes += bytes;
     report.containers.push_back(info.row.id);
   }
+  return report;
+}
+
+PruneReport prune_unused_networks(Engine& engine, const PruneFilter& filter, PruneMode mode) {
+  PruneReport report;
+  const auto keep = [&](const NetworkInfo& info) {
+    if (!matches(filter, info.row.created, labels_of(info.row.labels))) return true;
+    if (mode == PruneMode::kDryRun) report.networks.push_back(info.row.name);
+    return mode == PruneMode::kDryRun;
+  };
+  std::vector<std::string> removed = prune_networks(engine, keep);
+  if (mode == PruneMode::kRemove) report.networks = std::move(removed);
   return report;
 }
 

@@ -21,7 +21,7 @@ struct PruneFilter {
 PruneFilter parse_prune_filter(const std::vector<std::string>& filters, base::Nanoseconds now);
 
 struct PruneReport {
-  std::vector<std::string> containers, volumes, untagged, images, blobs;
+  std::vector<std::string> containers, networks, volumes, untagged, images, blobs;
   std::uint64_t bytes = 0;  // that became free
   void add(PruneReport other);
 };
@@ -40,6 +40,8 @@ std::vector<oci::ImageId> plan_image_prune(const std::vector<storage::ImageRow>&
 PruneReport prune_images(Engine& engine, PruneWhich which, const PruneFilter& filter,
                          PruneMode mode);
 PruneReport prune_containers(Engine& engine, const PruneFilter& filter, PruneMode mode);
+// Networks of the user's that no container is on, running or not.
+PruneReport prune_unused_networks(Engine& engine, const PruneFilter& filter, PruneMode mode);
 // kDangling: only anonymous ones, as docker.
 PruneReport prune_volumes(Engine& engine, PruneWhich which, const PruneFilter& filter,
                           PruneMode mode);

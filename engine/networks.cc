@@ -220,7 +220,15 @@ std::vector<std::string> prune_networks(Engine& engine,
   std::vector<std::string> removed;
   for (const NetworkInfo& info : list_networks(engine)) {
     if (is_builtin(info.row.name) || used.contains(info.row.name) || keep(info)) continue;
-    removed.push_back(remove_network(engine, info.row.name));
+    try {
+      removed.push_back(remove_network(engine, info.row.name));
+    } catch (const base::Error& error) {
+      // A container was quicker, or somebody else removed it.
+      if (error.kind() != base::ErrorKind::kConflict &&
+          error.kind() != base::ErrorKind::kNotFound) {
+        throw;
+      }
+    }
   }
   return removed;
 }

@@ -31,8 +31,8 @@ std::vector<ImageLine> read_images(Database& database) {
   return images;
 }
 
-// Names of images, each image's by repository, then tag (digests, whose tag is empty, first), then
-// digest: the table's key.
+// Names of images, each image's by repository, then tag (digests, whose tag is empty,
+// first), then digest: the table's key.
 class NamesOfImages {
  public:
   NamesOfImages(Database& database, const std::vector<ImageLine>& images)
@@ -72,13 +72,13 @@ class NamesOfImages {
   std::vector<std::size_t> first_, next_;  // a list for each image
 };
 
-using Names = std::vector<const ListedName*>::const_iterator;
+using NameIterator = std::vector<const ListedName*>::const_iterator;
 
-// Names of one repository. A digest is shown beside each tag, and by itself only where there is
-// none.
-void add_lines(std::vector<ImageLine>& lines, const ImageLine& image, Names first, Names last,
-               ImageDigests digests) {
-  const Names tags =
+// Names of one repository. A digest is shown beside each tag, and by itself only where there
+// is none.
+void add_lines(std::vector<ImageLine>& lines, const ImageLine& image, NameIterator first,
+               NameIterator last, ImageDigests digests) {
+  const NameIterator tags =
       std::find_if(first, last, [](const ListedName* name) { return !name->tag.empty(); });
   const auto add = [&](const ListedName& name, const std::string& digest) {
     lines.push_back({.id = image.id,
@@ -88,7 +88,7 @@ void add_lines(std::vector<ImageLine>& lines, const ImageLine& image, Names firs
                      .size = image.size,
                      .created = image.created});
   };
-  for (Names name = tags == last ? last - 1 : tags; name != last; ++name) {
+  for (NameIterator name = tags == last ? last - 1 : tags; name != last; ++name) {
     if (digests == ImageDigests::kNone || tags == first) {
       add(**name, "");
     } else {
@@ -114,8 +114,8 @@ std::vector<ImageLine> list_image_lines(Store& store, ImageDigests digests) {
   for (const auto& [age, image] : order) {
     const std::vector<const ListedName*> names = names_of_images.of(image);
     if (names.empty()) lines.push_back(images[image]);
-    for (Names name = names.begin(); name != names.end();) {
-      const Names next = std::find_if(name, names.end(), [&](const ListedName* other) {
+    for (NameIterator name = names.begin(); name != names.end();) {
+      const NameIterator next = std::find_if(name, names.end(), [&](const ListedName* other) {
         return other->repository != (*name)->repository;
       });
       add_lines(lines, images[image], name, next, digests);

@@ -162,7 +162,7 @@ def test_system_prune_takes_blobs_that_can_be_made_again(sampan, registry, busyb
     dry = sampan.out("system", "prune", "--dry-run")
     assert f"sha256:{kept[0]}" in dry and blob_files(sampan) == kept
     asked = sampan.run("system", "prune", input="no\n").stdout
-    assert "  - all stopped containers\n" in asked and "  - all dangling images\n" in asked and sampan.out("ps", "-aq")
+    assert "  - all stopped containers\n  - all networks not used" in asked and "  - all dangling images\n" in asked and sampan.out("ps", "-aq")
     done = sampan.out("system", "prune", "-f")
     assert blob_files(sampan) == [] and sampan.out("ps", "-aq") == ""
     assert parse_size(done.split(": ")[-1]) >= sizes
@@ -170,6 +170,30 @@ def test_system_prune_takes_blobs_that_can_be_made_again(sampan, registry, busyb
     assert all(recipes[name].startswith(("zlib", "gzip")) for name in kept), recipes
     assert sampan.out("run", "--rm", busybox, "echo", "ok") == "ok"
     assert check(sampan) == "Everything is as it should be.\n"
+
+
+def test_system_prune_takes_networks_and_volumes(sampan, busybox):
+    sampan.run("pull", "-q", busybox)
+    for name, label in [("unused", "stage=test"), ("labelled", "stage=other"), ("used", "stage=test")]:
+        sampan.run("network", "create", "--label", label, name)
+    sampan.run("run", "-d", "--name", "lives", "--network", "used", busybox, "sleep", "100")
+    sampan.run("run", "--name", "ended", "-v", "/anonymous", "-v", "named:/n", busybox, "true")
+    dry = sampan.out("system", "prune", "--dry-run", "--volumes")
+    assert "Would delete Networks:\nlabelled\nunused\n" in dry
+    assert len(sampan.out("network", "ls", "-q").split()) == 6
+    asked = sampan.run("system", "prune", "--volumes", input="n\n").stdout
+    assert "  - all networks not used by at least one container\n  - all anonymous volumes not used by at least one container\n" in asked
+    filtered = sampan.out("system", "prune", "-f", "--filter", "label=stage=test")
+    assert "Deleted Networks:\nunused\n" in filtered and "Containers" not in filtered
+    assert "Deleted" not in sampan.out("system", "prune", "-f", "--filter", "until=10m")
+    assert 'is not supported with "--volumes"' in sampan.run("system", "prune", "-f", "--volumes", "--filter", "until=1s", code=1).stderr
+    done = sampan.out("system", "prune", "-f", "--volumes")
+    assert "Deleted Networks:\nlabelled\n" in done and "Deleted Volumes:" in done and "Deleted Containers:" in done
+    assert sampan.out("network", "ls", "--format", "{{.Name}}").split() == ["bridge", "host", "none", "used"]
+    assert [path.name for path in (sampan.root / "volumes").iterdir()] == ["named"]
+    assert sampan.out("exec", "lives", "echo", "ok") == "ok"
+    sampan.run("rm", "-f", "lives")
+    sampan.run("network", "rm", "used")
 
 
 def test_check_finds_damage_and_repair_lets_it_be_pulled_again(sampan, registry, busybox):
