@@ -29,7 +29,7 @@ struct KernelSigaction {
 [[noreturn]] void report_failure(ChildState& child, uint32_t step) noexcept {
   Report report;
   report.kind = ReportKind::kFailed;
-  report.error = errno;
+  report.error = last_error;
   report.step = step;
   report.step_kind = child.plan->ops[step].kind;
   if (!child.detail_is_head || report.step_kind == StepKind::kExec) {
@@ -111,6 +111,7 @@ int execute(const ChildState& child) noexcept {
 }
 
 int run_step(ChildState& child, const Op& op) noexcept {
+  if (op.kind != StepKind::kDevice && op.kind != StepKind::kSymlink) close_folder(child);
   switch (op.kind) {
     case StepKind::kJoinCgroup:
       return join_cgroup(op);
@@ -179,7 +180,7 @@ int await_parent(int fd) noexcept {
     const long count = call(SYS_read, fd, &byte, 1UL);
     if (count == 1) return 0;
     if (count == 0) leave(kFailedExit);
-    if (errno != EINTR) return -1;
+    if (last_error != EINTR) return -1;
   }
 }
 

@@ -23,7 +23,7 @@ int copy_bytes(int from_fd, int to_fd) noexcept {
   for (;;) {
     const long size = call(SYS_sendfile, to_fd, from_fd, nullptr, size_t{1} << 30U);
     if (size == 0) return 0;
-    if (size < 0 && errno != EINTR) return -1;
+    if (size < 0 && last_error != EINTR) return -1;
   }
 }
 

@@ -22,22 +22,32 @@ int status_of(int fd, struct stat& info) noexcept {
   return static_cast<int>(call(SYS_newfstatat, fd, "", &info, AT_EMPTY_PATH));
 }
 
-// The directory of a path and the name in it.
-int open_parent(const ChildState& child, const char* path, const char*& name) noexcept {
+// The directory of a path and the name in it. It stays open for the next node, which is nearly
+// always its neighbour.
+int open_parent(ChildState& child, const char* path, const char*& name) noexcept {
   const char* const slash = strrchr(path, '/');
   if (slash == nullptr) return fail(EINVAL);
   name = slash + 1;
-  char folder[4096];
   const size_t length = static_cast<size_t>(slash - path);
+  if (child.folder_fd >= 0 && length == child.folder_size &&
+      memcmp(path, child.folder, length) == 0) {
+    return child.folder_fd;
+  }
+  close_folder(child);
+  char folder[4096];
   if (length >= sizeof folder) return fail(ENAMETOOLONG);
   memcpy(folder, path, length);
   folder[length] = '\0';
-  return open_target(child, length == 0 ? "/" : folder, true, kNoSymlinks);
+  child.folder_fd = open_target(child, length == 0 ? "/" : folder, true, kNoSymlinks);
+  child.folder = path;
+  child.folder_size = length;
+  return child.folder_fd;
 }
 
 // Without CAP_MKNOD over the host, in a user namespace, the host's own node is bound.
 int bind_device(int parent_fd, const char* name, const char* source) noexcept {
-  if (call(SYS_mknodat, parent_fd, name, S_IFREG | 0666, 0U) != 0 && errno != EEXIST) return -1;
+  if (call(SYS_mknodat, parent_fd, name, S_IFREG | 0666, 0U) != 0 && last_error != EEXIST)
+    return -1;
   const int target_fd = open_in(parent_fd, name, O_PATH | O_NOFOLLOW, kStrict);
   if (target_fd < 0) return -1;
   const int mount_fd =
@@ -57,7 +67,7 @@ int verify_device(int parent_fd, const char* name, const Op& op) noexcept {
   return same ? 0 : fail(EEXIST);
 }
 
-int make_device(const ChildState& child, const Op& op) noexcept {
+int make_device(ChildState& child, const Op& op) noexcept {
   const char* name = nullptr;
   const int parent_fd = open_parent(child, op.target, name);
   if (parent_fd < 0) return -1;
@@ -66,22 +76,20 @@ int make_device(const ChildState& child, const Op& op) noexcept {
   if (result == 0 && (op.uid != 0 || op.gid != 0)) {
     result =
         static_cast<int>(call(SYS_fchownat, parent_fd, name, op.uid, op.gid, AT_SYMLINK_NOFOLLOW));
-  } else if (result != 0 && errno == EEXIST) {
+  } else if (result != 0 && last_error == EEXIST) {
     result = verify_device(parent_fd, name, op);
-  } else if (result != 0 && errno == EPERM && op.source != nullptr) {
+  } else if (result != 0 && last_error == EPERM && op.source != nullptr) {
     result = bind_device(parent_fd, name, op.source);
   }
-  close_fd(parent_fd);
   return result;
 }
 
-int make_link(const ChildState& child, const Op& op) noexcept {
+int make_link(ChildState& child, const Op& op) noexcept {
   const char* name = nullptr;
   const int parent_fd = open_parent(child, op.target, name);
   if (parent_fd < 0) return -1;
   int result = static_cast<int>(call(SYS_symlinkat, op.source, parent_fd, name));
-  if (result != 0 && errno == EEXIST) result = 0;  // the image's own
-  close_fd(parent_fd);
+  if (result != 0 && last_error == EEXIST) result = 0;  // the image's own
   return result;
 }
 
@@ -119,7 +127,8 @@ int bind_console(const ChildState& child) noexcept {
   const int dev_fd = open_dev(child);
   if (dev_fd < 0) return -1;
   int result = 0;
-  if (call(SYS_mknodat, dev_fd, "console", S_IFREG | 0600, 0U) != 0 && errno != EEXIST) result = -1;
+  if (call(SYS_mknodat, dev_fd, "console", S_IFREG | 0600, 0U) != 0 && last_error != EEXIST)
+    result = -1;
   const int target_fd = result == 0 ? open_in(dev_fd, "console", O_PATH | O_NOFOLLOW, kStrict) : -1;
   const int mount_fd = target_fd < 0
                            ? -1
@@ -205,6 +214,11 @@ int connect_streams(const ChildState& child, const Op& op) noexcept {
 }
 
 }  // namespace
+
+void close_folder(ChildState& child) noexcept {
+  close_fd(child.folder_fd);
+  child.folder_fd = -1;
+}
 
 int open_dev(const ChildState& child) noexcept {
   return open_in(child.root_fd, "dev", O_PATH | O_DIRECTORY, kStrict);

@@ -63,7 +63,7 @@ constexpr unsigned kKeyringPermissions = 0x3f1b0000;
 // Kernels without keyrings have nothing to separate; a full quota is not worth a failed start.
 int join_keyring(const Op& op) noexcept {
   const long result = call(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op.source);
-  if (result < 0) return errno != ENOSYS && errno != EDQUOT ? -1 : 0;
+  if (result < 0) return last_error != ENOSYS && last_error != EDQUOT ? -1 : 0;
   call(SYS_keyctl, KEYCTL_SETPERM, result, kKeyringPermissions);
   return 0;
 }
@@ -73,13 +73,13 @@ int join_keyring(const Op& op) noexcept {
 int verify_working_dir() noexcept {
   char path[4096];
   const long size = call(SYS_getcwd, path, sizeof path);
-  if (size < 0) return errno == ENAMETOOLONG || errno == ERANGE ? 0 : -1;
+  if (size < 0) return last_error == ENAMETOOLONG || last_error == ERANGE ? 0 : -1;
   return path[0] == '/' ? 0 : fail(EXDEV);
 }
 
 int enter_working_dir(ChildState& child, const Op& op) noexcept {
   if (call(SYS_chdir, op.target) != 0) {
-    if (errno != EACCES) return -1;
+    if (last_error != EACCES) return -1;
     child.working_dir_pending = true;
     return 0;
   }
@@ -111,7 +111,7 @@ int become_user(const ChildState& child, const Op& op) noexcept {
   const size_t count = op.data_size / sizeof(uint32_t);
   if (call(SYS_setgroups, count, op.data) != 0) {
     // A user namespace may refuse it for good; see user_namespaces(7), /proc/[pid]/setgroups.
-    const bool tolerable = count == 0 && errno == EPERM && (op.flags & kTolerant) != 0;
+    const bool tolerable = count == 0 && last_error == EPERM && (op.flags & kTolerant) != 0;
     if (!tolerable) return -1;
   }
   if (call(SYS_setresgid, op.gid, op.gid, op.gid) != 0) return -1;
@@ -151,13 +151,13 @@ void keep_head(ChildState& child, const char* path) noexcept {
   close_fd(static_cast<int>(fd));
 }
 
-// 0 where it can be executed as far as modes tell, else errno.
+// 0 where it can be executed as far as modes tell, else last_error.
 int inspect_program(const char* path) noexcept {
   struct stat info = {};
-  if (call(SYS_newfstatat, AT_FDCWD, path, &info, 0) != 0) return errno;
+  if (call(SYS_newfstatat, AT_FDCWD, path, &info, 0) != 0) return last_error;
   if (S_ISDIR(info.st_mode)) return EISDIR;
   if (!S_ISREG(info.st_mode)) return EACCES;
-  if (call(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) != 0) return errno;
+  if (call(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) != 0) return last_error;
   return 0;
 }
 
@@ -216,7 +216,7 @@ int close_rest(ChildState& child, const Op& op) noexcept {
   }
   child.root_fd = child.null_fd = child.empty_fd = child.proc_fd = child.terminal_fd = -1;
   for (int fd = 3; fd < 3 + plan.preserved; ++fd) {
-    if (call(SYS_fcntl, fd, F_SETFD, 0) < 0 && errno != EBADF) return -1;
+    if (call(SYS_fcntl, fd, F_SETFD, 0) < 0 && last_error != EBADF) return -1;
   }
   return 0;
 }

@@ -44,7 +44,7 @@ int follow_dangling(Walk& walk, int parent_fd, const char* name, size_t begin,
   return 0;
 }
 
-// Makes the component [begin, end) in its parent. 0: made, or a link was put in; -1: errno.
+// Makes the component [begin, end) in its parent. 0: made, or a link was put in; -1: last_error.
 int make_component(const ChildState& child, Walk& walk, size_t begin, size_t end, bool directory,
                    uint64_t flags) noexcept {
   char* const path = walk.path;
@@ -63,7 +63,7 @@ int make_component(const ChildState& child, Walk& walk, size_t begin, size_t end
   if (length < sizeof name) memcpy(name, path + begin, length + 1);
   path[end] = after;
   int result = made == 0 ? 0 : -1;
-  if (made != 0 && errno == EEXIST) {
+  if (made != 0 && last_error == EEXIST) {
     // It exists and yet could not be opened: a link to nothing.
     if (length >= sizeof name) {
       result = fail(ENAMETOOLONG);
@@ -104,10 +104,32 @@ int make_target(const ChildState& child, const char* target, bool directory,
       walk.at = end;
       continue;
     }
-    if (errno != ENOENT) return -1;
+    if (last_error != ENOENT) return -1;
     if (make_component(child, walk, begin, end, directory || !last, flags) != 0) return -1;
   }
   return open_in(child.root_fd, walk.path[0] == '\0' ? "." : walk.path, O_PATH, resolution(flags));
+}
+
+// Nearly always only the last component is missing: made and opened below its parent. -1 where it
+// is not as simple as that.
+int make_last_component(const ChildState& child, const char* target, bool directory,
+                        uint64_t flags) noexcept {
+  const char* const slash = strrchr(target, '/');
+  const size_t length = slash == nullptr ? 0 : static_cast<size_t>(slash - target);
+  char parent[4096];
+  if (length == 0 || length >= sizeof parent || slash[1] == '\0') return -1;
+  memcpy(parent, target, length);
+  parent[length] = '\0';
+  const char* const name = slash + 1;
+  const int parent_fd = open_in(child.root_fd, parent, O_PATH | O_DIRECTORY, resolution(flags));
+  if (parent_fd < 0) return -1;
+  const long made = directory ? call(SYS_mkdirat, parent_fd, name, 0755)
+                              : call(SYS_mknodat, parent_fd, name, S_IFREG | 0644, 0U);
+  const int fd = made != 0 ? -1
+                           : open_in(parent_fd, name, O_PATH | O_NOFOLLOW,
+                                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+  close_fd(parent_fd);
+  return fd;
 }
 
 bool is_directory(int fd) noexcept {
@@ -129,7 +151,7 @@ int set_attributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation,
 // In a user namespace what the host's mount has set stays set, and taking it back is EPERM; which
 // of its flags those are goes to the parent.
 int keep_flags(ChildState& child, int fd) noexcept {
-  const int saved = errno;
+  const int saved = last_error;
   struct statfs info = {};
   if (saved == EPERM && call(SYS_fstatfs, fd, &info) == 0) {
     const uint64_t flags = static_cast<uint64_t>(info.f_flags);
@@ -151,11 +173,11 @@ int set_all_attributes(ChildState& child, int fd, const Op& op) noexcept {
 
 // What the file system itself says about the failure; see fsopen(2).
 void keep_message(ChildState& child, int context_fd) noexcept {
-  const int saved = errno;
+  const int saved = last_error;
   const long size = call(SYS_read, context_fd, child.detail, sizeof child.detail);
   child.detail_size = size > 0 ? static_cast<uint32_t>(size) : 0;
   child.detail_is_head = false;
-  errno = saved;
+  last_error = saved;
 }
 
 int set_option(int context_fd, const char* key, const char* value) noexcept {
@@ -377,7 +399,7 @@ bool is_missing(int error) noexcept { return error == ENOENT || error == ENOTDIR
 
 int mask(ChildState& child, const Op& op) noexcept {
   const int target_fd = open_in(child.root_fd, op.target, O_PATH, kInRoot);
-  if (target_fd < 0) return is_missing(errno) ? 0 : -1;  // nothing to hide
+  if (target_fd < 0) return is_missing(last_error) ? 0 : -1;  // nothing to hide
   const int mount_fd = is_directory(target_fd) ? clone_empty(child) : clone_null(child);
   const int result = mount_fd < 0 ? -1 : attach(mount_fd, target_fd);
   close_fd(mount_fd);
@@ -387,7 +409,7 @@ int mask(ChildState& child, const Op& op) noexcept {
 
 int make_read_only(const ChildState& child, const Op& op) noexcept {
   const int target_fd = open_in(child.root_fd, op.target, O_PATH, kInRoot);
-  if (target_fd < 0) return is_missing(errno) ? 0 : -1;
+  if (target_fd < 0) return is_missing(last_error) ? 0 : -1;
   const int mount_fd = clone_mount(target_fd, "", true);
   int result = mount_fd < 0 ? -1 : set_attributes(mount_fd, MOUNT_ATTR_RDONLY, 0, 0, AT_RECURSIVE);
   if (result == 0) result = attach(mount_fd, target_fd);
@@ -443,7 +465,10 @@ int make_directory(const ChildState& child, const Op& op) noexcept {
 int open_target(const ChildState& child, const char* path, bool directory,
                 uint64_t flags) noexcept {
   int fd = open_in(child.root_fd, path, O_PATH, resolution(flags));
-  if (fd < 0 && errno == ENOENT) fd = make_target(child, path, directory, flags);
+  if (fd < 0 && last_error == ENOENT) {
+    fd = make_last_component(child, path, directory, flags);
+    if (fd < 0) fd = make_target(child, path, directory, flags);
+  }
   if (fd >= 0 && directory != is_directory(fd)) {
     close_fd(fd);
     return fail(directory ? ENOTDIR : EISDIR);

@@ -27,7 +27,7 @@ int write_proc_file(const char* path, const char* text) noexcept {
 
 int write_tolerantly(const Op& op) noexcept {
   if (write_proc_file(op.target, op.source) == 0) return 0;
-  return (op.flags & kTolerant) != 0 && (errno == EACCES || errno == EPERM) ? 0 : -1;
+  return (op.flags & kTolerant) != 0 && (last_error == EACCES || last_error == EPERM) ? 0 : -1;
 }
 
 // Offsets can be set only while nobody is inside, and clone3(2) would put us inside at once: so it

@@ -1,13 +1,11 @@
 // ChildState: what the steps of a child hand on to each other, and its system calls.
 #pragma once
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "runtime/child_call.h"
 #include "runtime/child_plan.h"
 
 namespace runtime {
@@ -19,6 +17,9 @@ struct ChildState {
   int empty_fd = -1;     // the read-only tmpfs that masks directories
   int proc_fd = -1;      // a procfs of our own that is mounted nowhere
   int terminal_fd = -1;  // the pty's other end
+  int folder_fd = -1;    // of the last device or link: the first folder_size bytes of `folder`
+  const char* folder = nullptr;
+  size_t folder_size = 0;
   int report_fd = -1;
   int shared_fds[kSharedSlots] = {};
   bool working_dir_pending = false;
@@ -29,13 +30,6 @@ struct ChildState {
   char detail[sizeof(Report::detail)] = {};
 };
 
-// Why not libc's wrappers: some of them coordinate threads or allocate, and all that this one can
-// do is visible here. errno is this process's own: the memory is a copy.
-template <class... Arguments>
-inline long call(long number, Arguments... arguments) noexcept {
-  return ::syscall(number, arguments...);
-}
-
 inline int as_int(long result) noexcept { return result < 0 ? -1 : 0; }
 
 inline int open_in(int dir_fd, const char* path, uint64_t flags, uint64_t resolve) noexcept {
@@ -44,22 +38,22 @@ inline int open_in(int dir_fd, const char* path, uint64_t flags, uint64_t resolv
   how.resolve = resolve;
   for (int attempt = 0;; ++attempt) {  // EAGAIN: a rename raced with ".."; see openat2(2)
     const long fd = call(SYS_openat2, dir_fd, path, &how, sizeof how);
-    if (fd >= 0 || errno != EAGAIN || attempt == 128) return static_cast<int>(fd);
+    if (fd >= 0 || last_error != EAGAIN || attempt == 128) return static_cast<int>(fd);
   }
 }
 
 inline void close_fd(int fd) noexcept {
-  const int saved = errno;
+  const int saved = last_error;
   if (fd >= 0) call(SYS_close, fd);
-  errno = saved;
+  last_error = saved;
 }
 
 inline int fail(int error) noexcept {
-  errno = error;
+  last_error = error;
   return -1;
 }
 
-// The steps by file. 0, or -1 with errno.
+// The steps by file. 0, or -1 with last_error.
 int run_mount_step(ChildState& child, const Op& op) noexcept;     // child_mounts.cc
 int run_device_step(ChildState& child, const Op& op) noexcept;    // child_devices.cc
 int run_identity_step(ChildState& child, const Op& op) noexcept;  // child_identity.cc
@@ -71,6 +65,7 @@ int run_settings_step(const Op& op) noexcept;                     // child_setti
 int open_target(const ChildState& child, const char* path, bool directory, uint64_t flags) noexcept;
 int attach(int mount_fd, int target_fd) noexcept;
 int open_dev(const ChildState& child) noexcept;  // the container's /dev, never through a link
+void close_folder(ChildState& child) noexcept;   // what is mounted from now on may lie over it
 
 // What the directory holds, below the root of a new mount; child_copy_up.cc.
 int copy_tree(int source_fd, int mount_fd) noexcept;

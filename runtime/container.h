@@ -89,6 +89,13 @@ struct State {
   std::string oci_version;
 };
 
+// What the first process still reads of ours until its execve. Freed by start(); whoever does not
+// get that far leaves it where it is, because nobody knows how long it is read.
+struct Lent;
+struct LentDeleter {
+  void operator()(Lent*) const noexcept {}
+};
+
 struct Created {
   base::ProcessId init;
   base::UniqueFd pidfd;
@@ -103,6 +110,7 @@ struct Created {
   std::string program;  // args[0]
   fs::path state_dir;
   oci::Hooks hooks;  // those that start() runs
+  std::unique_ptr<Lent, LentDeleter> lent;
 };
 
 // Builds everything and stops right before execve. The first process is a child of the caller. On

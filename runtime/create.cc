@@ -155,7 +155,9 @@ UniqueFd make_fifo(const fs::path& path, int preserve_fds) {
 class Creation {
  public:
   Creation(const oci::RuntimeSpec& spec, const CreateOptions& options, Design design)
-      : spec_(spec), options_(options), design_(std::move(design)) {}
+      : spec_(spec),
+        options_(options),
+        design_(std::make_shared<const Design>(std::move(design))) {}
   Creation(const Creation&) = delete;
   Creation& operator=(const Creation&) = delete;
   ~Creation() {
@@ -163,12 +165,12 @@ class Creation {
   }
 
   Created run() {
-    for (const std::string& decision : design_.plan.decisions) base::trace("runtime", decision);
+    for (const std::string& decision : design_->plan.decisions) base::trace("runtime", decision);
     open_state();
     std::optional<Placeholder> placeholder;  // until the child is in its groups
-    if (design_.unit) start_own_unit(placeholder.emplace());
-    if (design_.resctrl) apply_resctrl(*design_.resctrl);
-    const bool together = design_.plan.awaits_cgroups;
+    if (design_->unit) start_own_unit(placeholder.emplace());
+    if (design_->resctrl) apply_resctrl(*design_->resctrl);
+    const bool together = design_->plan.awaits_cgroups;
     if (!together) make_cgroups();
     start_child();
     if (together) {
@@ -179,8 +181,8 @@ class Creation {
     // mounts: if we die, so does it.
     if (!options_.exec_fifo) save_as_created();
     serve_child();
-    if (design_.attaches) attach_to_unit(record_.systemd_bus, design_.unit->name, child_->pid);
-    trace_steps(design_.plan, *child_);
+    if (design_->attaches) attach_to_unit(record_.systemd_bus, design_->unit->name, child_->pid);
+    trace_steps(design_->plan, *child_);
     if (options_.exec_fifo) hand_over_to_fifo();
     finished_ = true;
     return result();
@@ -191,29 +193,29 @@ class Creation {
     base::make_dirs(options_.state_dir.parent_path(), 0711);
     made_state_dir_ = mkdir(options_.state_dir.c_str(), 0711) == 0;
     if (!made_state_dir_ && errno != EEXIST) base::throw_errno(options_.state_dir.string());
-    record_ = first_record(spec_, options_, design_.cgroups);
-    if (design_.unit) record_.systemd_unit = design_.unit->name;
-    if (design_.resctrl) record_.resctrl = design_.resctrl->group;
+    record_ = first_record(spec_, options_, design_->cgroups);
+    if (design_->unit) record_.systemd_unit = design_->unit->name;
+    if (design_->resctrl) record_.resctrl = design_->resctrl->group;
     create_record(options_.state_dir, record_);  // names the cgroups before they are there
     has_record_ = true;
   }
 
   void make_cgroups() {
     const base::TraceStep step("runtime", "make cgroups");
-    cgroups_ = apply_cgroups(design_.cgroups,
-                             design_.plan.awaits_cgroups ? TaskFiles::kByPath : TaskFiles::kOpened);
+    cgroups_ = apply_cgroups(
+        design_->cgroups, design_->plan.awaits_cgroups ? TaskFiles::kByPath : TaskFiles::kOpened);
     has_cgroups_ = true;
   }
 
   void start_own_unit(const Placeholder& placeholder) {
     const base::TraceStep step("runtime", "start the systemd unit");
-    const bool is_v2 = !design_.cgroups.clone_into.empty();
+    const bool is_v2 = !design_->cgroups.clone_into.empty();
     std::vector<BusProperty> properties =
-        plan_unit(*design_.unit, options_.id, placeholder.pid(), spec_.linux_.resources,
+        plan_unit(*design_->unit, options_.id, placeholder.pid(), spec_.linux_.resources,
                   is_v2 ? SystemdCgroups::kV2 : SystemdCgroups::kV1);
-    properties.insert(properties.end(), design_.unit_annotations.begin(),
-                      design_.unit_annotations.end());
-    start_unit(record_.systemd_bus, *design_.unit, properties);
+    properties.insert(properties.end(), design_->unit_annotations.begin(),
+                      design_->unit_annotations.end());
+    start_unit(record_.systemd_bus, *design_->unit, properties);
     has_unit_ = true;
   }
 
@@ -237,12 +239,12 @@ class Creation {
       report = make_fifo(options_.state_dir / kReportFifo, options_.preserve_fds);
     }
     const base::TraceStep step("runtime", "clone");
-    child_.emplace(launch(design_.plan, {.stdio = options_.stdio,
-                                         .preserve_fds = options_.preserve_fds,
-                                         .cgroups = has_cgroups_ ? &cgroups_ : nullptr,
-                                         .gate_fd = gate.get(),
-                                         .start_report_fd = report.get()}));
-    if (design_.plan.is_born_later) await_birth();
+    child_.emplace(launch(design_->plan, {.stdio = options_.stdio,
+                                          .preserve_fds = options_.preserve_fds,
+                                          .cgroups = has_cgroups_ ? &cgroups_ : nullptr,
+                                          .gate_fd = gate.get(),
+                                          .start_report_fd = report.get()}));
+    if (design_->plan.is_born_later) await_birth();
     const auto identity = base::find_process(child_->pid);
     if (!identity) base::throw_errno("find the container's process", ESRCH);
     record_.state.init = *identity;
@@ -298,7 +300,7 @@ class Creation {
   }
 
   [[noreturn]] void throw_step_failure(const Report& report) const {
-    throw step_failure(report, design_.plan.steps.at(report.step));
+    throw step_failure(report, design_->plan.steps.at(report.step));
   }
 
   // Whether it needs our answer to go on. That the groups are made it is told unasked.
@@ -311,7 +313,7 @@ class Creation {
 
   // Its namespaces are its own from its first word on.
   void await_namespaces() {
-    if (!design_.plan.awaits_cgroups) return;
+    if (!design_->plan.awaits_cgroups) return;
     auto heard = hear(child_->control.get());
     if (!heard) throw_unexpected_end();
     if (heard->report.kind == ReportKind::kFailed) throw_step_failure(heard->report);
@@ -359,7 +361,7 @@ class Creation {
         case ReportKind::kFailed:
           throw_step_failure(heard->report);
         case ReportKind::kListener:
-          pass_listener(*design_.filter, record_.state, child_->pid, child_->pidfd.get(),
+          pass_listener(*design_->filter, record_.state, child_->pid, child_->pidfd.get(),
                         heard->report.error);
           if (!answer(child_->control.get())) throw_unexpected_end();
           break;
@@ -413,6 +415,7 @@ class Creation {
     created.program = record_.program;
     created.state_dir = options_.state_dir;
     created.hooks = spec_.hooks;
+    created.lent.reset(new Lent{.plan = design_, .memory = std::move(child_->memory)});
     return created;
   }
 
@@ -442,7 +445,7 @@ class Creation {
 
   const oci::RuntimeSpec& spec_;
   const CreateOptions& options_;
-  Design design_;
+  std::shared_ptr<const Design> design_;
   Record record_;
   Cgroups cgroups_;
   std::optional<Launched> child_;

@@ -17,6 +17,7 @@
 #include "base/files.h"
 #include "base/trace.h"
 #include "runtime/child.h"
+#include "runtime/child_call.h"
 #include "runtime/id_mapped.h"
 
 namespace runtime {
@@ -144,10 +145,89 @@ Launched::Timings make_timings(std::size_t count) {
   return timings;
 }
 
-// A copy of this process that runs the plan: our handlers must not run in it, so signals wait.
-pid_t clone_child(const ChildPlan& child_plan, std::uint64_t flags, int cgroup_fd, int& pidfd) {
+// The child's own, while everything else in memory is shared.
+class Stack {
+ public:
+  void allocate() {
+    void* const memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED) base::throw_errno("memory for the container's process");
+    memory_ = memory;
+    base::check(mprotect(memory_, kGuardSize, PROT_NONE), "mprotect");
+  }
+  Stack() = default;
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+  ~Stack() {
+    if (memory_ != nullptr) munmap(memory_, kSize);
+  }
+  std::uint64_t address() const { return reinterpret_cast<std::uintptr_t>(memory_); }
+
+  // Of which only what is touched costs anything; the deepest is the copy of a tree.
+  static constexpr std::size_t kSize = std::size_t{1} << 20U;
+
+ private:
+  static constexpr std::size_t kGuardSize = 64U << 10U;
+  void* memory_ = nullptr;
+};
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSharesMemory = false;  // it keeps books about stacks
+#else
+constexpr bool kSharesMemory = kMayShareMemory;
+#endif
+
+// clone3(2) as libc has no function for it: with a stack of its own the child can't return from
+// where it was cloned.
+long clone_onto_stack(clone_args& arguments, const ChildPlan& plan) {
+  void (*const entry)(const ChildPlan&) noexcept = run_child;
+#if defined(__x86_64__)
+  long result = SYS_clone3;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "mov %[plan], %%rdi\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "call *%[entry]\n\t"
+      "ud2\n\t"
+      "1:"
+      : "+a"(result)
+      : "D"(&arguments), "S"(sizeof arguments), [plan] "r"(&plan), [entry] "r"(entry)
+      : "rcx", "r11", "memory");
+  return result;
+#elif defined(__aarch64__)
+  register long number asm("x8") = SYS_clone3;
+  register long result asm("x0") = reinterpret_cast<long>(&arguments);
+  register long size asm("x1") = sizeof arguments;
+  asm volatile(
+      "svc 0\n\t"
+      "cbnz x0, 1f\n\t"
+      "mov x0, %[plan]\n\t"
+      "blr %[entry]\n\t"
+      "brk #0\n\t"
+      "1:"
+      : "+r"(result)
+      : "r"(number), "r"(size), [plan] "r"(&plan), [entry] "r"(entry)
+      : "memory");
+  return result;
+#else
+  static_assert(!kMayShareMemory);
+  return raw_call(SYS_clone3, as_word(&arguments), sizeof arguments, 0, 0, 0, 0);
+#endif
+}
+
+// A child that runs the plan: our handlers must not run in it, so signals wait. Without a stack it
+// is a copy of this process.
+pid_t clone_child(const ChildPlan& child_plan, std::uint64_t flags, const Stack& stack,
+                  int cgroup_fd, int& pidfd) {
   clone_args arguments = {};
   arguments.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  if (stack.address() != 0) {
+    arguments.flags |= CLONE_VM;
+    arguments.stack = stack.address();
+    arguments.stack_size = Stack::kSize;
+  }
   arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
   if (cgroup_fd >= 0) {
@@ -158,11 +238,15 @@ pid_t clone_child(const ChildPlan& child_plan, std::uint64_t flags, int cgroup_f
   sigset_t before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
-  const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid == 0) run_child(child_plan);
-  const int error = errno;
+  long pid = 0;
+  if (stack.address() != 0) {
+    pid = clone_onto_stack(arguments, child_plan);
+  } else {
+    pid = raw_call(SYS_clone3, as_word(&arguments), sizeof arguments, 0, 0, 0, 0);
+    if (pid == 0) run_child(child_plan);
+  }
   sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (pid < 0) base::throw_errno("clone", error);
+  if (pid < 0) base::throw_errno("clone", static_cast<int>(-pid));
   return static_cast<pid_t>(pid);
 }
 
@@ -175,11 +259,20 @@ Launched::Timings::~Timings() {
   if (values != nullptr) munmap(values, count * sizeof(std::uint64_t));
 }
 
+struct ChildMemory {
+  LoweredPlan lowered;
+  ChildPlan plan;
+  Stack stack;
+};
+
+void ChildMemoryDeleter::operator()(ChildMemory* memory) const noexcept { delete memory; }
+
 Launched launch(const Plan& plan, const LaunchInputs& inputs) {
-  const LoweredPlan lowered = lower(plan, inputs);
-  auto [ours, theirs] = make_control(inputs.preserve_fds);
   Launched child{.timings = make_timings(plan.steps.size())};
-  const ChildPlan child_plan = {
+  child.memory.reset(new ChildMemory{.lowered = lower(plan, inputs)});
+  LoweredPlan& lowered = child.memory->lowered;
+  auto [ours, theirs] = make_control(inputs.preserve_fds);
+  child.memory->plan = {
       .ops = lowered.ops.data(),
       .count = static_cast<std::uint32_t>(lowered.ops.size()),
       .control_fd = theirs.get(),
@@ -193,14 +286,17 @@ Launched launch(const Plan& plan, const LaunchInputs& inputs) {
       .stays_dumpable = plan.stays_dumpable,
       .timings = child.timings.values,
   };
+  if (plan.shares_memory && kSharesMemory) child.memory->stack.allocate();
   int pidfd = -1;
   {
     const PidNamespaceOfChildren born_there(plan.pid_namespace);
     const int cgroup_fd = inputs.cgroups != nullptr ? inputs.cgroups->clone_into.get() : -1;
-    child.pid = clone_child(child_plan, plan.clone_flags, cgroup_fd, pidfd);
+    child.pid =
+        clone_child(child.memory->plan, plan.clone_flags, child.memory->stack, cgroup_fd, pidfd);
   }
   child.pidfd.reset(pidfd);
   child.control = std::move(ours);
+  lowered.descriptors.clear();  // the child has its own
   return child;
 }
 

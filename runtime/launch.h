@@ -1,6 +1,7 @@
 // Launch: makes a child out of a plan and talks with it until its program runs.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <sys/types.h>
@@ -21,6 +22,12 @@ struct LaunchInputs {
   int gate_fd = -1, start_report_fd = -1;
 };
 
+// What a child walks, as it reads it, and the stack that it walks it on.
+struct ChildMemory;
+struct ChildMemoryDeleter {
+  void operator()(ChildMemory* memory) const noexcept;
+};
+
 // The parent's side of a child that walks its plan.
 struct Launched {
   pid_t pid = 0;
@@ -35,9 +42,17 @@ struct Launched {
     Timings& operator=(Timings&&) = delete;
     ~Timings();
   } timings;
+  // With Plan::shares_memory: must outlive the child's execve or its end, as the plan must.
+  std::unique_ptr<ChildMemory, ChildMemoryDeleter> memory;
 };
 
-// The caller must be single-threaded: the child gets a copy of its memory as it is.
+// With the plan itself, for as long as the child may be on its way; see container.h.
+struct Lent {
+  std::shared_ptr<const void> plan;
+  std::unique_ptr<ChildMemory, ChildMemoryDeleter> memory;
+};
+
+// The caller must be single-threaded: the child gets its memory, or a copy of it, as it is.
 Launched launch(const Plan& plan, const LaunchInputs& inputs);
 
 // The child's next message; nullopt at its end of file, which after the gate means that execve

@@ -139,6 +139,17 @@ void plan_early_namespaces(const oci::RuntimeSpec& spec, const CgroupPlan& cgrou
   namespaces.flags &= ~early;
 }
 
+// Whoever reaches into a child that shares its parent's memory reaches the parent: only where
+// nobody but the child is in its process namespace. The OOM killer ends everybody who has the
+// memory of its victim, so no limit of the container's own. And the kernel enters user and time
+// namespaces only with memory that is not shared; see setns(2).
+bool may_share_memory(const oci::RuntimeSpec& spec) {
+  const oci::Resources& resources = spec.linux_.resources;
+  return has_new_namespace(spec, NamespaceType::kPid) &&
+         !has_namespace(spec, NamespaceType::kUser) && !has_namespace(spec, NamespaceType::kTime) &&
+         resources.memory.limit.value_or(-1) <= 0 && resources.unified.empty();
+}
+
 void plan_user_namespace(const oci::RuntimeSpec& spec, const HostFacts& host, Plan& plan) {
   if (!has_new_namespace(spec, NamespaceType::kUser)) {
     if (is_privileged(host) || has_namespace(spec, NamespaceType::kUser)) return;
@@ -299,6 +310,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
       .preserve_fds = options.preserve_fds,
       .die_with_parent = options.die_with_parent,
       .keyring = options.new_keyring ? "_ses." + options.id : std::string()};
+  plan.shares_memory = may_share_memory(spec);
   NewNamespaces namespaces = sort_namespaces(spec);
   plan_early_namespaces(spec, cgroups, namespaces, plan);
   plan_cgroup_joins(cgroups.task_files, plan);

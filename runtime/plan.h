@@ -55,10 +55,13 @@ HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
                       const oci::Process& process);
 
 struct Plan {
-  std::uint64_t clone_flags = 0;    // CLONE_NEW* of clone3(2)
-  bool stays_dumpable = false;      // see ChildPlan
-  bool is_born_later = false;       // the container's process is a child of the one we clone
-  bool awaits_cgroups = false;      // it makes its namespaces while its parent makes the groups
+  std::uint64_t clone_flags = 0;  // CLONE_NEW* of clone3(2)
+  bool stays_dumpable = false;    // see ChildPlan
+  bool is_born_later = false;     // the container's process is a child of the one we clone
+  bool awaits_cgroups = false;    // it makes its namespaces while its parent makes the groups
+  // The child works in its parent's memory until execve, so nothing is copied; see
+  // may_share_memory.
+  bool shares_memory = false;
   std::vector<std::string> joined;  // paths of namespaces that kSetNamespace steps enter
   std::string pid_namespace;        // path of one to be born into
   std::vector<Step> steps;

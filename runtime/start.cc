@@ -81,6 +81,7 @@ void start(Created& created) {
     end_child(created.init.pid, created.pidfd.get());
     throw step_failure(heard->report, step_of(heard->report, created.program));
   }
+  delete created.lent.release();  // the program has memory of its own
   run_hooks_after(created.hooks, created.state_dir);
 }
 

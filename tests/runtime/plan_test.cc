@@ -155,6 +155,33 @@ TEST(Plan, NamespacesAreMadeBesideTheCgroupsWhereTheyCan) {
   EXPECT_NE(mapped.clone_flags & CLONE_NEWNS, 0U);
 }
 
+TEST(Plan, MemoryIsSharedOnlyWhereNobodyCanReachOrEndTheParentThroughIt) {
+  EXPECT_TRUE(plan_of(make_spec()).shares_memory);
+  const auto shares = [](auto&& change) {
+    oci::RuntimeSpec spec = make_spec();
+    change(spec);
+    return plan_of(spec).shares_memory;
+  };
+  // Others may trace it: those of the process namespace that it is born into.
+  EXPECT_FALSE(shares([](auto& spec) { spec.linux_.namespaces[1].path = "/proc/7/ns/pid"; }));
+  EXPECT_FALSE(shares([](auto& spec) {
+    std::erase_if(spec.linux_.namespaces,
+                  [](const auto& each) { return each.type == oci::NamespaceType::kPid; });
+  }));
+  // The OOM killer would end the parent with it.
+  EXPECT_FALSE(shares([](auto& spec) { spec.linux_.resources.memory.limit = 1 << 20; }));
+  EXPECT_TRUE(shares([](auto& spec) { spec.linux_.resources.memory.limit = -1; }));
+  EXPECT_FALSE(shares([](auto& spec) { spec.linux_.resources.unified["memory.max"] = "1"; }));
+  // The kernel refuses to enter them.
+  EXPECT_FALSE(shares(
+      [](auto& spec) { spec.linux_.namespaces.push_back({.type = oci::NamespaceType::kTime}); }));
+  EXPECT_FALSE(shares([](auto& spec) {
+    spec.linux_.namespaces.push_back({.type = oci::NamespaceType::kUser});
+    spec.linux_.uid_mappings =
+        spec.linux_.gid_mappings = {{.container_id = 0, .host_id = 100000, .size = 65536}};
+  }));
+}
+
 TEST(Plan, WhatMustNotBeIgnoredIsRefusedByName) {
   const std::pair<void (*)(oci::RuntimeSpec&), const char*> cases[] = {
       {[](auto& spec) { spec.process.reset(); }, "process: missing"},
