@@ -10,7 +10,8 @@ namespace registry {
 namespace {
 
 constexpr std::size_t kMaxErrorBodyBytes = 64U << 10U;
-constexpr std::size_t kMaxHeaderBytes = 256U << 10U;  // of one exchange, all its headers together
+constexpr std::size_t kMaxAnswerHeaderBytes = 256U
+                                              << 10U;  // of one exchange, all its headers together
 
 std::string_view trim(std::string_view text) {
   constexpr std::string_view kSpaces = " \t\r\n\v\f";
@@ -58,7 +59,7 @@ bool AnswerReader::end_headers() {
 
 bool AnswerReader::take_header(std::string_view raw) {
   header_bytes_ += raw.size();
-  if (header_bytes_ > kMaxHeaderBytes) return end_as_too_large();
+  if (header_bytes_ > kMaxAnswerHeaderBytes) return end_as_too_large();
   const std::string_view line = trim(raw);
   if (line.empty()) return end_headers();
   if (line.starts_with("HTTP/")) {

@@ -26,12 +26,6 @@ std::vector<std::string> wanted_scopes(const AuthorizationSubject& subject) {
   return merge_scopes(scopes);
 }
 
-std::string joined(const std::vector<std::string>& scopes) {
-  std::string text;
-  for (const std::string& scope : scopes) text += scope + "\n";
-  return text;
-}
-
 std::string key_of(const Url& registry, const TokenServer& server,
                    const std::vector<std::string>& scopes) {
   std::string key = origin_of(registry) + "\n" + server.realm.str() + "\n" + server.service;
@@ -77,7 +71,7 @@ AuthorizationAttempt Authorizer::start(const AuthorizationSubject& subject, cons
     return {.header = std::string(kBearer) + credentials->registry_token, .tried = {}};
   }
   const auto wanted = wanted_scopes(subject);
-  const auto known = habit.scopes.find(joined(wanted));
+  const auto known = habit.scopes.find(join_scopes(wanted));
   const auto& scopes = known != habit.scopes.end() ? known->second : wanted;
   return {.header = std::string(kBearer) + obtain_token(subject, origin, habit.server, scopes, {}),
           .tried = {}};
@@ -117,7 +111,7 @@ bool Authorizer::answer(const AuthorizationSubject& subject, const Response& ref
         attempt.header.starts_with(kBearer) ? attempt.header.substr(kBearer.size()) : std::string();
     header =
         std::string(kBearer) + obtain_token(subject, refusal.url, habit.server, scopes, rejected);
-    habit.scopes[joined(wanted)] = std::move(scopes);
+    habit.scopes[join_scopes(wanted)] = std::move(scopes);
   }
   if (header == attempt.header || !attempt.tried.insert(key).second) return false;
   attempt.header = std::move(header);

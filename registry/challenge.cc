@@ -4,23 +4,19 @@
 #include <cstring>
 #include <set>
 
+#include "registry/ascii.h"
+
 namespace registry {
 namespace {
 
 // A header is at most this long and has at most so many challenges: more is no honest registry.
-constexpr std::size_t kMaxHeaderBytes = 16U << 10U;
+constexpr std::size_t kMaxChallengeBytes = 16U << 10U;
 constexpr std::size_t kMaxChallenges = 16;
 
 bool is_token_character(char c) {
   const bool is_alphanumeric =
       (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
   return is_alphanumeric || (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return result;
 }
 
 class Scanner {
@@ -92,7 +88,7 @@ void parse_parameters(Scanner& scanner, Challenge& challenge) {
     const auto name = scanner.take_parameter_name();
     if (!name) return;
     std::string value = scanner.take('"') ? scanner.take_quoted() : scanner.take_bare();
-    challenge.parameters.emplace(lower(*name), std::move(value));  // the first of a name counts
+    challenge.parameters.emplace(to_lower(*name), std::move(value));  // the first of a name counts
   }
 }
 
@@ -101,7 +97,7 @@ void parse_header(std::string_view header, std::vector<Challenge>& challenges) {
   while (!scanner.at_end() && challenges.size() < kMaxChallenges) {
     scanner.skip_separators();
     Challenge challenge;
-    challenge.scheme = lower(scanner.take_token());
+    challenge.scheme = to_lower(scanner.take_token());
     if (challenge.scheme.empty()) {
       scanner.skip_one();
       continue;
@@ -121,7 +117,7 @@ std::string Challenge::parameter(const std::string& name) const {
 std::vector<Challenge> parse_challenges(const std::vector<std::string>& headers) {
   std::vector<Challenge> challenges;
   for (const std::string& header : headers) {
-    parse_header(std::string_view(header).substr(0, kMaxHeaderBytes), challenges);
+    parse_header(std::string_view(header).substr(0, kMaxChallengeBytes), challenges);
   }
   return challenges;
 }
@@ -135,6 +131,12 @@ const Challenge* find_best(const std::vector<Challenge>& challenges) {
     }
   }
   return nullptr;
+}
+
+std::string join_scopes(const std::vector<std::string>& scopes) {
+  std::string text;
+  for (const std::string& scope : scopes) text += (text.empty() ? "" : " ") + scope;
+  return text;
 }
 
 std::vector<std::string> split_scopes(std::string_view scopes) {

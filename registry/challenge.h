@@ -26,6 +26,8 @@ const Challenge* find_best(const std::vector<Challenge>& challenges);
 
 // "repository:a:pull repository:b:pull,push" taken apart at its spaces, sorted, without duplicates.
 std::vector<std::string> split_scopes(std::string_view scopes);
+// As they are, with spaces between.
+std::string join_scopes(const std::vector<std::string>& scopes);
 
 // The same rights as a list without duplicates, sorted: "repository:a:pull" and
 // "repository:a:push" are "repository:a:pull,push" (token specification, scopes).

@@ -1,13 +1,13 @@
 #include "registry/config_files.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <system_error>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "registry/environment.h"
 #include "registry/hosts_toml.h"
 #include "registry/registries_conf.h"
 
@@ -18,15 +18,10 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxFileBytes = 1U << 20U;
 
-std::optional<std::string> environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? std::optional<std::string>(value) : std::nullopt;
-}
-
 fs::path own_folder() {
-  if (const auto folder = environment("XDG_CONFIG_HOME")) return *folder;
-  const auto home = environment("HOME");
-  return home ? fs::path(*home) / ".config" : fs::path();
+  if (const char* folder = find_environment("XDG_CONFIG_HOME")) return folder;
+  const char* home = find_environment("HOME");
+  return home != nullptr ? fs::path(home) / ".config" : fs::path();
 }
 
 // By name, so that the order does not depend on the file system; none where there is no folder.
@@ -134,8 +129,8 @@ void load_registries(const fs::path& file, bool with_short_names, RegistryConfig
 
 ConfigPaths default_config_paths() {
   ConfigPaths paths;
-  if (const auto folder = environment("SAMPAN_CERTS_D")) {
-    paths.certificate_folders.emplace_back(*folder);
+  if (const char* folder = find_environment("SAMPAN_CERTS_D")) {
+    paths.certificate_folders.emplace_back(folder);
   }
   const fs::path own = own_folder();
   for (const char* program : {"sampan", "containerd", "docker", "containers"}) {
@@ -143,9 +138,9 @@ ConfigPaths default_config_paths() {
     if (own.is_absolute()) paths.certificate_folders.push_back(own / part);
     paths.certificate_folders.push_back("/etc" / part);
   }
-  if (const auto file = environment("CONTAINERS_REGISTRIES_CONF")) {
-    paths.registries_conf = {*file};
-    paths.short_names_from = {*file};
+  if (const char* file = find_environment("CONTAINERS_REGISTRIES_CONF")) {
+    paths.registries_conf = {file};
+    paths.short_names_from = {file};
     return paths;
   }
   paths.registries_conf = {"/etc/containers/registries.conf"};

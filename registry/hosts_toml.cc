@@ -9,24 +9,20 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "registry/config_line.h"
 
 namespace registry {
 namespace {
 
-[[noreturn]] void fail(const toml::node& node, std::string_view reason) {
-  throw base::Error(base::ErrorKind::kInvalid, "line " + std::to_string(node.source().begin.line) +
-                                                   ": " + std::string(reason));
-}
-
 std::string text_of(const toml::node& node) {
   const auto text = node.value_exact<std::string>();
-  if (!text) fail(node, "a text is expected");
+  if (!text) throw_at_line(node.source().begin.line, "a text is expected");
   return *text;
 }
 
 bool flag_of(const toml::node& node) {
   const auto flag = node.value_exact<bool>();
-  if (!flag) fail(node, "true or false is expected");
+  if (!flag) throw_at_line(node.source().begin.line, "true or false is expected");
   return *flag;
 }
 
@@ -49,7 +45,8 @@ void read_capabilities(const toml::node& node, HostSettings& host) {
     } else if (word == "push") {
       host.can_push = true;
     } else {
-      fail(node, "unknown capability \"" + base::printable(word) + "\"");
+      throw_at_line(node.source().begin.line,
+                    "unknown capability \"" + base::printable(word) + "\"");
     }
   }
 }
@@ -63,14 +60,15 @@ void read_clients(const toml::node& node, const ReadFile& read, TlsSettings& tls
   if (list == nullptr) return add(text_of(node), text_of(node));
   for (const toml::node& element : *list) {
     const auto names = texts_of(element);
-    if (names.empty() || names.size() > 2) fail(element, "a certificate and its key are expected");
+    if (names.empty() || names.size() > 2)
+      throw_at_line(element.source().begin.line, "a certificate and its key are expected");
     add(names.front(), names.back());
   }
 }
 
 void read_headers(const toml::node& node, HostSettings& host) {
   const toml::table* table = node.as_table();
-  if (table == nullptr) fail(node, "a table of headers is expected");
+  if (table == nullptr) throw_at_line(node.source().begin.line, "a table of headers is expected");
   for (const auto& [name, values] : *table) {
     for (const std::string& value : texts_of(values)) {
       host.headers.push_back(std::string(name.str()) + ": " + value);
@@ -88,7 +86,8 @@ int milliseconds_of(const toml::node& node) {
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string unit(stop, text.data() + text.size());
   const double factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
-  if (error != std::errc() || factor == 0 || number < 0) fail(node, "a duration is expected");
+  if (error != std::errc() || factor == 0 || number < 0)
+    throw_at_line(node.source().begin.line, "a duration is expected");
   return static_cast<int>(std::min(number * factor, 600'000.0));
 }
 
@@ -115,11 +114,11 @@ void read_host(const toml::table& table, const ReadFile& read, HostSettings& hos
 
 std::vector<HostSettings> read_mirrors(const toml::node& node, const ReadFile& read) {
   const toml::table* table = node.as_table();
-  if (table == nullptr) fail(node, "a table of hosts is expected");
+  if (table == nullptr) throw_at_line(node.source().begin.line, "a table of hosts is expected");
   std::vector<std::pair<toml::source_index, HostSettings>> found;
   for (const auto& [url, settings] : *table) {
     const toml::table* members = settings.as_table();
-    if (members == nullptr) fail(settings, "a table is expected");
+    if (members == nullptr) throw_at_line(settings.source().begin.line, "a table is expected");
     HostSettings host{.url = std::string(url.str())};
     read_host(*members, read, host);
     found.emplace_back(settings.source().begin.line, std::move(host));
@@ -143,9 +142,7 @@ HostsFile parse_hosts_toml(std::string_view text, const ReadFile& read) {
     if (const toml::node* hosts = root.get("host")) file.mirrors = read_mirrors(*hosts, read);
     return file;
   } catch (const toml::parse_error& error) {
-    throw base::Error(base::ErrorKind::kInvalid, "line " +
-                                                     std::to_string(error.source().begin.line) +
-                                                     ": " + base::printable(error.description()));
+    throw_at_line(error.source().begin.line, base::printable(error.description()));
   }
 }
 

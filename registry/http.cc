@@ -1,18 +1,12 @@
 #include "registry/http.h"
 
+#include "registry/ascii.h"
+
 namespace registry {
-namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return result;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void Headers::add(std::string_view name, std::string_view value) {
-  list_.emplace_back(lower(name), value);
+  list_.emplace_back(to_lower(name), value);
 }
 
 std::string Headers::find(std::string_view name) const {

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kMaxFileBytes = 4U << 20U;
+constexpr std::size_t kMaxLoginFileBytes = 4U << 20U;
 
 class ConfigFile {
  public:
@@ -27,7 +27,7 @@ class ConfigFile {
       throw base::Error(base::ErrorKind::kNotFound,
                         "no home directory: set DOCKER_CONFIG to keep credentials");
     }
-    const auto text = base::find_file(file_, kMaxFileBytes);
+    const auto text = base::find_file(file_, kMaxLoginFileBytes);
     if (text && !text->empty()) read(*text);
   }
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/trace.h"
+#include "registry/ascii.h"
 #include "registry/blob_download.h"
 #include "registry/failure.h"
 
@@ -54,7 +55,7 @@ std::optional<oci::Digest> claimed_digest(const Response& response) {
 std::string read_content_type(const std::string& header) {
   std::string type = header.substr(0, header.find(';'));
   while (type.ends_with(' ') || type.ends_with('\t')) type.pop_back();
-  for (char& c : type) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  type = to_lower(type);
   if (type == "application/vnd.docker.distribution.manifest.v1+json" ||
       type == "application/vnd.docker.distribution.manifest.v1+prettyjws") {
     throw base::Error(base::ErrorKind::kUnsupported,

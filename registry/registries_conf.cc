@@ -6,20 +6,16 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "registry/config_line.h"
 
 namespace registry {
 namespace {
-
-[[noreturn]] void fail(const toml::node& node, std::string_view reason) {
-  throw base::Error(base::ErrorKind::kInvalid, "line " + std::to_string(node.source().begin.line) +
-                                                   ": " + std::string(reason));
-}
 
 void read(const toml::table& table, std::string_view name, std::string& out) {
   const toml::node* node = table.get(name);
   if (node == nullptr) return;
   const auto text = node->value_exact<std::string>();
-  if (!text) fail(*node, std::string(name) + " must be a text");
+  if (!text) throw_at_line(node->source().begin.line, std::string(name) + " must be a text");
   out = *text;
 }
 
@@ -27,7 +23,7 @@ void read(const toml::table& table, std::string_view name, bool& out) {
   const toml::node* node = table.get(name);
   if (node == nullptr) return;
   const auto flag = node->value_exact<bool>();
-  if (!flag) fail(*node, std::string(name) + " must be true or false");
+  if (!flag) throw_at_line(node->source().begin.line, std::string(name) + " must be true or false");
   out = *flag;
 }
 
@@ -38,11 +34,12 @@ std::vector<const toml::table*> tables_of(const toml::table& parent, std::string
   if (node == nullptr) return tables;
   const toml::array* list = node->as_array();
   if (list == nullptr) {
-    fail(*node, std::string(name) + " must be a list of tables; version 1 is not supported");
+    throw_at_line(node->source().begin.line,
+                  std::string(name) + " must be a list of tables; version 1 is not supported");
   }
   for (const toml::node& element : *list) {
     const toml::table* table = element.as_table();
-    if (table == nullptr) fail(element, "a table is expected");
+    if (table == nullptr) throw_at_line(element.source().begin.line, "a table is expected");
     tables.push_back(table);
   }
   return tables;
@@ -50,7 +47,8 @@ std::vector<const toml::table*> tables_of(const toml::table& parent, std::string
 
 // Without a scheme, which podman refuses, and without a slash at the end.
 std::string checked_location(const toml::table& table, std::string location) {
-  if (location.find("://") != std::string::npos) fail(table, "a location has no scheme");
+  if (location.find("://") != std::string::npos)
+    throw_at_line(table.source().begin.line, "a location has no scheme");
   while (location.ends_with('/')) location.pop_back();
   return location;
 }
@@ -61,7 +59,8 @@ ConfiguredMirror::For purpose_of(const toml::table& table, bool by_digest_only) 
   read(table, "pull-from-mirror", purpose);
   if (purpose == "digest-only" || (purpose.empty() && by_digest_only)) return For::kDigestOnly;
   if (purpose == "tag-only") return For::kTagOnly;
-  if (!purpose.empty() && purpose != "all") fail(table, "unknown value of pull-from-mirror");
+  if (!purpose.empty() && purpose != "all")
+    throw_at_line(table.source().begin.line, "unknown value of pull-from-mirror");
   return For::kAll;
 }
 
@@ -72,11 +71,12 @@ ConfiguredRegistry read_registry(const toml::table& table) {
   registry.prefix = checked_location(table, std::move(registry.prefix));
   registry.location = checked_location(table, std::move(registry.location));
   if (registry.prefix.empty()) registry.prefix = registry.location;
-  if (registry.prefix.empty()) fail(table, "a registry needs a location or a prefix");
+  if (registry.prefix.empty())
+    throw_at_line(table.source().begin.line, "a registry needs a location or a prefix");
   const std::size_t star = registry.prefix.find('*');
   if (star != std::string::npos && (!registry.prefix.starts_with("*.") ||
                                     registry.prefix.find_first_of("*/:", 1) != std::string::npos)) {
-    fail(table, "a wildcard must be the first label of a host");
+    throw_at_line(table.source().begin.line, "a wildcard must be the first label of a host");
   }
   read(table, "insecure", registry.insecure);
   read(table, "blocked", registry.blocked);
@@ -86,7 +86,8 @@ ConfiguredRegistry read_registry(const toml::table& table) {
     ConfiguredMirror mirror;
     read(*entry, "location", mirror.location);
     mirror.location = checked_location(*entry, std::move(mirror.location));
-    if (mirror.location.empty()) fail(*entry, "a mirror needs a location");
+    if (mirror.location.empty())
+      throw_at_line(entry->source().begin.line, "a mirror needs a location");
     read(*entry, "insecure", mirror.insecure);
     mirror.serves = purpose_of(*entry, by_digest_only);
     registry.mirrors.push_back(std::move(mirror));
@@ -97,19 +98,21 @@ ConfiguredRegistry read_registry(const toml::table& table) {
 void read_short_names(const toml::table& root, RegistriesConf& conf) {
   if (const toml::node* node = root.get("unqualified-search-registries")) {
     const toml::array* list = node->as_array();
-    if (list == nullptr) fail(*node, "a list of registries is expected");
+    if (list == nullptr)
+      throw_at_line(node->source().begin.line, "a list of registries is expected");
     for (const toml::node& element : *list) {
       const auto text = element.value_exact<std::string>();
-      if (!text) fail(element, "a registry is expected");
+      if (!text) throw_at_line(element.source().begin.line, "a registry is expected");
       conf.search_registries.push_back(*text);
     }
   }
   if (const toml::node* node = root.get("aliases")) {
     const toml::table* table = node->as_table();
-    if (table == nullptr) fail(*node, "a table of aliases is expected");
+    if (table == nullptr)
+      throw_at_line(node->source().begin.line, "a table of aliases is expected");
     for (const auto& [name, target] : *table) {
       const auto text = target.value_exact<std::string>();
-      if (!text) fail(target, "a name is expected");
+      if (!text) throw_at_line(target.source().begin.line, "a name is expected");
       conf.aliases[std::string(name.str())] = *text;
     }
   }
@@ -125,7 +128,8 @@ RegistriesConf parse_registries_conf(std::string_view text) {
   try {
     const toml::table root = toml::parse(text);
     if (root.get("registries") != nullptr) {
-      fail(*root.get("registries"), "version 1 of registries.conf is not supported");
+      throw_at_line(root.get("registries")->source().begin.line,
+                    "version 1 of registries.conf is not supported");
     }
     RegistriesConf conf;
     for (const toml::table* table : tables_of(root, "registry")) {
@@ -134,9 +138,7 @@ RegistriesConf parse_registries_conf(std::string_view text) {
     read_short_names(root, conf);
     return conf;
   } catch (const toml::parse_error& error) {
-    throw base::Error(base::ErrorKind::kInvalid, "line " +
-                                                     std::to_string(error.source().begin.line) +
-                                                     ": " + base::printable(error.description()));
+    throw_at_line(error.source().begin.line, base::printable(error.description()));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "oci/json_value.h"
 #include "registry/base64.h"
+#include "registry/challenge.h"
 
 namespace registry {
 namespace {
@@ -16,18 +17,12 @@ constexpr std::chrono::seconds kShortestLifetime{60};
 constexpr std::chrono::seconds kLongestLifetime{24 * 3600};
 constexpr std::chrono::seconds kMargin{5};  // a token must outlive the request that carries it
 
-std::string joined(const std::vector<std::string>& scopes) {
-  std::string text;
-  for (const std::string& scope : scopes) text += (text.empty() ? "" : " ") + scope;
-  return text;
-}
-
 Request render_post(const TokenServer& server, const std::vector<std::string>& scopes,
                     QueryParameters form) {
   Request request{.method = Method::kPost, .url = server.realm};
   form.emplace(form.begin() + 1, "client_id", kClientId);
   if (!server.service.empty()) form.emplace_back("service", server.service);
-  if (!scopes.empty()) form.emplace_back("scope", joined(scopes));
+  if (!scopes.empty()) form.emplace_back("scope", join_scopes(scopes));
   request.form = render_query(form);
   request.headers.emplace_back("Content-Type: application/x-www-form-urlencoded");
   request.body_limit = kMaxTokenAnswerBytes;

@@ -17,6 +17,7 @@
 #include "registry/answer_reader.h"
 #include "registry/diagnosis.h"
 #include "registry/endpoint.h"
+#include "registry/environment.h"
 
 namespace registry {
 namespace {
@@ -160,11 +161,6 @@ bool is_upload(const Request& request) {
   return request.method == Method::kPut || request.method == Method::kPatch;
 }
 
-const char* environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : nullptr;
-}
-
 void set_proxy(CURL* handle, const Url& url) {
   if (reach_of(url.host) == Reach::kLoopback) {
     set_option(handle, CURLOPT_PROXY, "");  // none, as Go does
@@ -172,9 +168,9 @@ void set_proxy(CURL* handle, const Url& url) {
   }
   // libcurl reads the other variables itself. It leaves this one out because a web server sets it
   // from a request's "Proxy:" header; REQUEST_METHOD tells such a place.
-  const char* upper = environment("HTTP_PROXY");
-  if (!url.is_https() && upper != nullptr && environment("http_proxy") == nullptr &&
-      environment("REQUEST_METHOD") == nullptr) {
+  const char* upper = find_environment("HTTP_PROXY");
+  if (!url.is_https() && upper != nullptr && find_environment("http_proxy") == nullptr &&
+      find_environment("REQUEST_METHOD") == nullptr) {
     set_option(handle, CURLOPT_PROXY, upper);
   }
 }
@@ -350,8 +346,8 @@ void Transport::State::set_trust(CURL* handle, const Request& request) const {
   const bool is_insecure = (tls != nullptr && tls->skip_verify) ||
                            (has_authority ? insecure.is_listed(url) : insecure.contains(url));
   const char* file =
-      options.ca_file.empty() ? environment("SSL_CERT_FILE") : options.ca_file.c_str();
-  const char* folder = environment("SSL_CERT_DIR");
+      options.ca_file.empty() ? find_environment("SSL_CERT_FILE") : options.ca_file.c_str();
+  const char* folder = find_environment("SSL_CERT_DIR");
   if (is_insecure) {
     set_option(handle, CURLOPT_SSL_VERIFYPEER, 0L);
     set_option(handle, CURLOPT_SSL_VERIFYHOST, 0L);

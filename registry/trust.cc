@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "registry/ascii.h"
 
 namespace registry {
 namespace {
@@ -126,11 +127,7 @@ InsecureHosts::InsecureHosts(const std::vector<std::string>& entries) {
       } catch (const base::Error&) {
         throw_bad_entry(entry);
       }
-      std::string host = entry;
-      std::transform(host.begin(), host.end(), host.begin(), [](unsigned char c) {
-        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-      });
-      hosts_.push_back(std::move(host));
+      hosts_.push_back(to_lower(entry));
       continue;
     }
     const auto address = parse_address(entry.substr(0, slash));

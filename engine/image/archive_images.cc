@@ -19,11 +19,7 @@ namespace {
 
 constexpr std::string_view kGzipMagic = "\x1f\x8b";
 constexpr std::size_t kHeadBytes = 16;
-constexpr std::size_t kMaxBytes = 128U << 20U;  // of all configs of one archive
-
-[[noreturn]] void throw_invalid(const std::string& text) {
-  throw base::Error(base::ErrorKind::kInvalid, text);
-}
+constexpr std::size_t kMaxConfigsBytes = 128U << 20U;  // of all configs of one archive
 
 bool fits(const oci::Platform& image, const oci::Platform& wanted) {
   const oci::Platform have = oci::normalize(image);
@@ -57,7 +53,7 @@ std::vector<oci::Reference> parse_names(const std::vector<std::string>& tags) {
   std::vector<oci::Reference> names;
   for (const std::string& tag : tags) {
     const auto name = oci::Reference::parse(tag);
-    if (name.digest()) throw_invalid("\"" + base::printable(tag) + "\" is no tag");
+    if (name.digest()) throw_bad_archive("\"" + base::printable(tag) + "\" is no tag");
     names.push_back(name);
   }
   return names;
@@ -95,8 +91,8 @@ ArchiveImage read_docker_image(const ArchiveFiles& files, const oci::DockerArchi
                      .layer_files = entry.layers,
                      .names = parse_names(entry.repo_tags)};
   if (image.config.diff_ids.size() != entry.layers.size()) {
-    throw_invalid("manifest.json lists " + std::to_string(entry.layers.size()) +
-                  " layers, the config " + std::to_string(image.config.diff_ids.size()));
+    throw_bad_archive("manifest.json lists " + std::to_string(entry.layers.size()) +
+                      " layers, the config " + std::to_string(image.config.diff_ids.size()));
   }
   const LayoutManifest* const known =
       find_manifest(manifests, config_digest.hex(), entry.layers.size());
@@ -105,8 +101,8 @@ ArchiveImage read_docker_image(const ArchiveFiles& files, const oci::DockerArchi
     if (known == nullptr) {
       image.manifest.layers.push_back(describe_layer(file, image.config.diff_ids[i]));
     } else if (file.size() != known->manifest.layers[i].size) {
-      throw_invalid("manifest.json and index.json disagree about " +
-                    base::printable(entry.layers[i]));
+      throw_bad_archive("manifest.json and index.json disagree about " +
+                        base::printable(entry.layers[i]));
     }
   }
   if (known == nullptr) {
@@ -131,7 +127,7 @@ bool is_named(const oci::DockerArchiveImage& entry, std::size_t index,
 }
 
 void check_total(std::size_t bytes) {
-  if (bytes > kMaxBytes) throw_invalid("the archive's images have too large configs");
+  if (bytes > kMaxConfigsBytes) throw_bad_archive("the archive's images have too large configs");
 }
 
 [[noreturn]] void throw_no_match(const ArchiveChoice& choice) {
@@ -179,8 +175,8 @@ oci::ImageConfig check_config(const oci::Manifest& manifest, std::string_view co
                                                          "\" cannot be used on this platform");
   }
   if (config.diff_ids.size() != manifest.layers.size()) {
-    throw_invalid("the manifest lists " + std::to_string(manifest.layers.size()) +
-                  " layers, the config " + std::to_string(config.diff_ids.size()));
+    throw_bad_archive("the manifest lists " + std::to_string(manifest.layers.size()) +
+                      " layers, the config " + std::to_string(config.diff_ids.size()));
   }
   if (manifest.layers.size() > oci::kMaxLayers) {
     throw base::Error(base::ErrorKind::kUnsupported,
@@ -198,8 +194,8 @@ std::vector<ArchiveImage> list_docker_images(const ArchiveFiles& files,
   const auto manifests =
       files.find(oci::kLayoutFile) ? find_all_manifests(files) : std::vector<LayoutManifest>();
   if (choice.reference && choice.reference->empty() && entries.size() != 1) {
-    throw_invalid("the archive has " + std::to_string(entries.size()) +
-                  " images: say which, by its name or as @0, @1, …");
+    throw_bad_archive("the archive has " + std::to_string(entries.size()) +
+                      " images: say which, by its name or as @0, @1, …");
   }
   std::vector<ArchiveImage> images;
   std::size_t total = 0;
@@ -237,7 +233,7 @@ std::vector<ArchiveImage> list_layout_images(const ArchiveFiles& files,
 std::vector<ArchiveImage> list_images(const ArchiveFiles& files, const ArchiveChoice& choice) {
   if (files.find(oci::kDockerArchiveManifest)) return list_docker_images(files, choice);
   if (files.find(oci::kLayoutFile)) return list_layout_images(files, choice);
-  throw_invalid("invalid archive: does not contain a manifest.json or an OCI image layout");
+  throw_bad_archive("invalid archive: does not contain a manifest.json or an OCI image layout");
 }
 
 ArchiveImage read_image_directory(const ArchiveFiles& files, const ArchiveChoice& choice) {
@@ -245,7 +241,7 @@ ArchiveImage read_image_directory(const ArchiveFiles& files, const ArchiveChoice
   const auto digest = oci::Digest::from_hex(base::sha256_hex(bytes));
   const auto parsed = oci::parse_manifest(bytes, "");
   const auto* const manifest = std::get_if<oci::Manifest>(&parsed);
-  if (manifest == nullptr) throw_invalid("a directory of several platforms is not supported");
+  if (manifest == nullptr) throw_bad_archive("a directory of several platforms is not supported");
   ArchiveImage image{
       .top_digest = digest,
       .manifest_digest = digest,

@@ -10,11 +10,7 @@ namespace engine {
 namespace {
 
 constexpr std::size_t kMaxManifests = 10'000;
-constexpr std::size_t kMaxBytes = 128U << 20U;  // of all manifests of one archive
-
-[[noreturn]] void throw_invalid(const std::string& text) {
-  throw base::Error(base::ErrorKind::kInvalid, text);
-}
+constexpr std::size_t kMaxManifestsBytes = 128U << 20U;  // of all manifests of one archive
 
 oci::Index read_top_index(const ArchiveFiles& files) {
   oci::check_layout_file(files.load(oci::kLayoutFile).read(oci::kMaxLayoutFileBytes));
@@ -44,10 +40,14 @@ LayoutManifest descend(const ArchiveFiles& files, const oci::Descriptor& top,
     }
     entry = *next;
   }
-  throw_invalid("indexes are nested too deeply");
+  throw_bad_archive("indexes are nested too deeply");
 }
 
 }  // namespace
+
+void throw_bad_archive(const std::string& text) {
+  throw base::Error(base::ErrorKind::kInvalid, text);
+}
 
 std::string read_layout_blob(const ArchiveFiles& files, const oci::Descriptor& descriptor,
                              std::size_t limit) {
@@ -71,7 +71,8 @@ std::vector<LayoutManifest> choose_manifests(const ArchiveFiles& files,
   std::size_t total = 0;
   for (const oci::Descriptor& entry : choose_layout_entries(read_top_index(files), choice)) {
     manifests.push_back(descend(files, entry, choice));
-    if ((total += manifests.back().bytes.size()) > kMaxBytes) throw_invalid("too many manifests");
+    if ((total += manifests.back().bytes.size()) > kMaxManifestsBytes)
+      throw_bad_archive("too many manifests");
   }
   return manifests;
 }
@@ -92,10 +93,10 @@ std::vector<LayoutManifest> find_all_manifests(const ArchiveFiles& files) {
     pending.pop_back();
     if (!oci::is_image_entry(step.entry) || !seen.insert(step.entry.digest).second) continue;
     if (seen.size() > kMaxManifests || step.depth > oci::kMaxIndexDepth)
-      throw_invalid("too many manifests");
+      throw_bad_archive("too many manifests");
     if (!files.find(oci::layout_blob_name(step.entry.digest))) continue;  // of another platform
     std::string bytes = read_layout_blob(files, step.entry, oci::kMaxManifestBytes);
-    if ((total += bytes.size()) > kMaxBytes) throw_invalid("too many manifests");
+    if ((total += bytes.size()) > kMaxManifestsBytes) throw_bad_archive("too many manifests");
     auto parsed = oci::parse_manifest(bytes, step.entry.media_type);
     if (auto* const index = std::get_if<oci::Index>(&parsed)) {
       for (oci::Descriptor& entry : index->manifests) {

@@ -18,6 +18,9 @@ struct LayoutManifest {
   std::optional<oci::Reference> name;
 };
 
+// kInvalid: something in the archive that can't be.
+[[noreturn]] void throw_bad_archive(const std::string& text);
+
 // Verified against size and digest. Throws.
 std::string read_layout_blob(const ArchiveFiles& files, const oci::Descriptor& descriptor,
                              std::size_t limit);
