@@ -111,7 +111,13 @@ constexpr Command kCommands[] = {
     {"system df", "Show disk usage", run_system_df},
     {"system info", "", run_info},
     {"system prune", "Remove unused data", run_system_prune},
-    {"volume prune", "", run_volume_prune},
+    {"volume create", "Create a volume", run_volume_create},
+    {"volume inspect", "Display detailed information on volumes", run_volume_inspect},
+    {"volume list", "", run_volume_ls},
+    {"volume ls", "List volumes", run_volume_ls},
+    {"volume prune", "Remove unused volumes", run_volume_prune},
+    {"volume remove", "", run_volume_rm},
+    {"volume rm", "Remove volumes", run_volume_rm},
 };
 
 struct GlobalFlags {
@@ -193,7 +199,7 @@ std::pair<const Command*, std::size_t> find_command(const Words& words) {
   for (const Command& command : kCommands) known.emplace_back(command.name);
   const std::string& first = words[0];
   const bool is_family = first == "container" || first == "image" || first == "bundle" ||
-                         first == "system" || first == "network";
+                         first == "system" || first == "network" || first == "volume";
   const std::string shown = is_family && words.size() > 1 ? first + " " + words[1] : first;
   std::string text = "'" + shown + "' is not a sampan command.";
   if (const std::string near = nearest(shown, known); !near.empty())

@@ -1,22 +1,15 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
-#include <filesystem>
-#include <map>
-#include <regex>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/time.h"
 #include "cli/container_flags.h"
 
 namespace cli {
 namespace {
-
-using engine::MountOption;
 
 [[noreturn]] void invalid(const std::string& text) {
   throw base::Error(base::ErrorKind::kInvalid, text);
@@ -31,50 +24,6 @@ std::vector<std::string> split(const std::string& text, char separator) {
   }
   parts.push_back(text.substr(start));
   return parts;
-}
-
-// A host path or the name of a volume.
-void set_source(MountOption& mount, const std::string& source) {
-  if (source.empty()) invalid("invalid volume specification: empty source");
-  if (source[0] == '/' || source[0] == '.' || source[0] == '~') {
-    mount.kind = MountOption::Kind::kBind;
-    mount.source = std::filesystem::absolute(source).lexically_normal().string();
-    if (mount.source.size() > 1 && mount.source.back() == '/') mount.source.pop_back();
-    return;
-  }
-  const auto is_plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-';
-  };
-  if (source.size() < 2 || std::isalnum(static_cast<unsigned char>(source[0])) == 0 ||
-      !std::all_of(source.begin(), source.end(), is_plain)) {
-    invalid("create " + source + ": \"" + source +
-            "\" includes invalid characters for a local volume name, only "
-            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are "
-            "allowed. If you intended to pass a host directory, use absolute path");
-  }
-  mount.kind = MountOption::Kind::kVolume;
-  mount.source = source;
-}
-
-void check_target(const std::string& whole, const std::string& target) {
-  if (target.empty() || target[0] != '/') {
-    invalid("invalid volume specification: '" + whole + "': mount path must be absolute");
-  }
-  if (std::filesystem::path(target).lexically_normal() == "/") {
-    invalid("invalid volume specification: '" + whole + "': destination can't be '/'");
-  }
-}
-
-bool is_propagation(const std::string& word) {
-  static const std::string_view kModes[] = {"private", "rprivate", "shared",
-                                            "rshared", "slave",    "rslave"};
-  return std::find(std::begin(kModes), std::end(kModes), word) != std::end(kModes);
-}
-
-bool truth(const std::string& key, const std::string& value) {
-  if (value.empty() || value == "1" || value == "true") return true;
-  if (value == "0" || value == "false") return false;
-  invalid("invalid value for " + key + ": " + value);
 }
 
 struct PortRange {
@@ -108,109 +57,6 @@ network::Protocol parse_protocol(const std::string& text) {
 }
 
 }  // namespace
-
-MountOption parse_volume(const std::string& text) {
-  const std::vector<std::string> parts = split(text, ':');
-  MountOption mount;
-  if (parts.size() > 3 || text.empty()) invalid("invalid volume specification: '" + text + "'");
-  mount.target = parts.size() == 1 ? parts[0] : parts[1];
-  check_target(text, mount.target);
-  if (parts.size() == 1) {
-    mount.kind = MountOption::Kind::kVolume;  // anonymous
-    return mount;
-  }
-  set_source(mount, parts[0]);
-  mount.create_source = true;
-  if (parts.size() < 3) return mount;
-  int modes = 0;
-  for (const std::string& word : split(parts[2], ',')) {
-    modes += word == "ro" || word == "rw" ? 1 : 0;
-    if (modes > 1) invalid("invalid mode: " + parts[2]);
-    if (word == "ro" || word == "readonly") {
-      mount.readonly = true;
-    } else if (word == "nocopy") {
-      mount.no_copy = true;
-    } else if (is_propagation(word)) {
-      mount.propagation = word;
-    } else if (word != "rw" && word != "z" && word != "Z" && word != "rbind" &&
-               word != "consistent" && word != "cached" && word != "delegated") {
-      invalid("invalid mode: " + parts[2]);
-    }
-  }
-  return mount;
-}
-
-MountOption parse_mount(const std::string& text) {
-  std::map<std::string, std::string> fields;
-  for (const std::string& field : split(text, ',')) {
-    const std::size_t equals = field.find('=');
-    std::string key = field.substr(0, equals);
-    std::transform(key.begin(), key.end(), key.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (key == "src") key = "source";
-    if (key == "dst" || key == "destination") key = "target";
-    if (key == "ro") key = "readonly";
-    if (equals == std::string::npos && key != "readonly" && key != "volume-nocopy") {
-      invalid("invalid field '" + field + "' must be a key=value pair");
-    }
-    fields[key] = equals == std::string::npos ? "" : field.substr(equals + 1);
-  }
-  MountOption mount;
-  const auto take = [&](const std::string& key) {
-    auto node = fields.extract(key);
-    return node ? std::optional(node.mapped()) : std::nullopt;
-  };
-  const std::string type = take("type").value_or("volume");
-  if (type == "bind") {
-    mount.kind = MountOption::Kind::kBind;
-  } else if (type == "volume") {
-    mount.kind = MountOption::Kind::kVolume;
-  } else if (type == "tmpfs") {
-    mount.kind = MountOption::Kind::kTmpfs;
-  } else {
-    invalid("invalid mount type: " + type);
-  }
-  mount.target = take("target").value_or("");
-  if (mount.target.empty())
-    invalid("invalid mount config for type \"" + type + "\": field Target must not be empty");
-  check_target(text, mount.target);
-  if (const auto source = take("source"); source && !source->empty()) {
-    if (mount.kind == MountOption::Kind::kTmpfs)
-      invalid("invalid mount config for type \"tmpfs\": field Source must not be specified");
-    const auto kind = mount.kind;
-    set_source(mount, *source);
-    if (mount.kind != kind) {
-      invalid("invalid mount config for type \"" + type + "\": invalid mount path: '" + *source +
-              "'" + (kind == MountOption::Kind::kBind ? " mount path must be absolute" : ""));
-    }
-  } else if (mount.kind == MountOption::Kind::kBind) {
-    invalid("invalid mount config for type \"bind\": field Source must not be empty");
-  }
-  if (const auto value = take("readonly")) mount.readonly = truth("readonly", *value);
-  if (const auto value = take("volume-nocopy")) mount.no_copy = truth("volume-nocopy", *value);
-  if (const auto value = take("bind-propagation")) {
-    if (!is_propagation(*value)) invalid("invalid propagation mode: " + *value);
-    mount.propagation = *value;
-  }
-  if (const auto value = take("bind-recursive")) mount.recursive = *value != "disabled";
-  if (const auto value = take("tmpfs-size"))
-    mount.tmpfs_options += "size=" + std::to_string(base::parse_size_binary(*value));
-  if (const auto value = take("tmpfs-mode"))
-    mount.tmpfs_options += (mount.tmpfs_options.empty() ? "mode=" : ",mode=") + *value;
-  fields.erase("consistency");
-  if (!fields.empty()) invalid("unexpected key '" + fields.begin()->first + "' in '" + text + "'");
-  return mount;
-}
-
-MountOption parse_tmpfs(const std::string& text) {
-  const std::size_t colon = text.find(':');
-  MountOption mount;
-  mount.kind = MountOption::Kind::kTmpfs;
-  mount.target = text.substr(0, colon);
-  check_target(text, mount.target);
-  if (colon != std::string::npos) mount.tmpfs_options = text.substr(colon + 1);
-  return mount;
-}
 
 std::vector<engine::PortOption> parse_ports(const std::string& text) {
   const std::size_t slash = text.find('/');
@@ -290,17 +136,6 @@ oci::Rlimit parse_ulimit(const std::string& text) {
             parts[1]);
   }
   return limit;
-}
-
-std::int64_t parse_cpus(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) ||
-      value < 0 || value > 1e6) {
-    invalid("invalid argument \"" + text + "\" for \"--cpus\" flag: failed to parse " + text +
-            " as a rational number");
-  }
-  return std::llround(value * 1e9);
 }
 
 std::vector<std::string> read_env_file(const std::string& path) {

@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "base/error.h"
-#include "base/time.h"
 
 namespace cli {
 namespace {
@@ -32,13 +31,6 @@ void check_extra_host(const std::string& entry) {
   if (address != "host-gateway" && !is_address(address)) {
     invalid(start + "invalid IP address in add-host: \"" + address + "\"");
   }
-}
-
-std::int64_t size_of(const std::string& flag, const std::string& text) {
-  if (text.empty()) return 0;
-  if (text == "-1") return -1;
-  return base::while_doing("invalid argument \"" + text + "\" for \"" + flag + "\" flag",
-                           [&] { return base::parse_size_binary(text); });
 }
 
 std::map<std::string, std::string> pairs_of(const std::vector<std::string>& entries) {
@@ -102,20 +94,14 @@ std::vector<Flag> ContainerFlags::identity_flags() {
 }
 
 std::vector<Flag> ContainerFlags::resource_flags() {
-  auto& o = options_;
-  return {
-      {"-m,--memory", "bytes", "Memory limit", &memory_},
-      {"--memory-swap", "bytes",
-       "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", &memory_swap_},
-      {"--memory-reservation", "bytes", "Memory soft limit", &memory_reservation_},
-      {"--cpus", "decimal", "Number of CPUs", &cpus_},
-      {"-c,--cpu-shares", "int", "CPU shares (relative weight)", &o.cpu_shares},
-      {"--cpuset-cpus", "string", "CPUs in which to allow execution (0-3, 0,1)", &o.cpuset_cpus},
-      {"--pids-limit", "int", "Tune container pids limit (set -1 for unlimited)", &o.pids_limit},
+  std::vector<Flag> table = resources_.flags(ResourceFlags::Use::kCreate);
+  const std::vector<Flag> others = {
       {"--shm-size", "bytes", "Size of /dev/shm", &shm_size_},
       {"--ulimit", "ulimit", "Ulimit options", &ulimits_},
       {"--oom-score-adj", "int", "Tune host's OOM preferences (-1000 to 1000)", &oom_score_adj_},
   };
+  table.insert(table.end(), others.begin(), others.end());
+  return table;
 }
 
 std::vector<Flag> ContainerFlags::isolation_flags() {
@@ -124,6 +110,8 @@ std::vector<Flag> ContainerFlags::isolation_flags() {
       {"-v,--volume", "list", "Bind mount a volume", &volumes_},
       {"--mount", "mount", "Attach a filesystem mount to the container", &mounts_},
       {"--tmpfs", "list", "Mount a tmpfs directory", &tmpfs_},
+      {"--volumes-from", "list", "Mount volumes from the specified container(s)", &o.volumes_from},
+      {"--volume-driver", "string", "Volume driver for the container (\"local\")", &volume_driver_},
       {"-p,--publish", "list", "Publish a container's port(s) to the host", &ports_},
       {"-P,--publish-all", "", "Publish all exposed ports to random ports", &o.publish_all},
       {"--dns", "list", "Set custom DNS servers", &o.dns},
@@ -136,10 +124,48 @@ std::vector<Flag> ContainerFlags::isolation_flags() {
       {"--read-only", "", "Mount the container's root filesystem as read only", &o.read_only},
       {"--security-opt", "list", "Security options", &o.security_opt},
       {"--device", "list", "Add a host device to the container", &o.devices},
+      {"--device-cgroup-rule", "list", "Add a rule to the cgroup allowed devices list",
+       &o.device_rules},
+      {"--gpus", "gpu-request", "Refused: there is no driver for GPUs", &gpus_},
       {"--sysctl", "map", "Sysctl options", &sysctls_},
+      {"--cgroup-parent", "string", "Parent cgroup for the container", &o.cgroup_parent},
+      {"--cgroupns", "string", "Cgroup namespace to use (host|private)", &o.cgroup_mode},
+      {"--ipc", "string", "IPC mode to use (none|private|shareable|host|container:<name>)",
+       &o.ipc_mode},
+      {"--pid", "string", "PID namespace to use (host|container:<name>)", &o.pid_mode},
+      {"--uts", "string", "UTS namespace to use (host)", &o.uts_mode},
+      {"--userns", "string", "User namespace to use (host|private|auto[:size=<n>])", &o.user_mode},
+      {"--uidmap", "list", "UID map to use for the user namespace (inside:outside:size)",
+       &uid_maps_},
+      {"--gidmap", "list", "GID map to use for the user namespace (inside:outside:size)",
+       &gid_maps_},
+      {"--annotation", "map", "Add an annotation to the container (passed to the OCI runtime)",
+       &annotations_},
+      {"--isolation", "string", "Container isolation technology (\"default\")", &isolation_},
+      {"--runtime", "string", "Runtime to use for this container (\"sampan\")", &runtime_},
+      {"--disable-content-trust", "", "Accepted for docker's sake", &unused_},
       {"--detach-keys", "string", "Override the key sequence for detaching a container",
        &detach_keys},
   };
+}
+
+// What chooses between parts of docker of which there is one here.
+void ContainerFlags::check_engine_flags() const {
+  if (!gpus_.empty()) {
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "could not select device driver \"\" with capabilities: [[gpu]]");
+  }
+  if (!volume_driver_.empty() && volume_driver_ != "local") {
+    throw base::Error(base::ErrorKind::kNotFound, "error looking up volume plugin " +
+                                                      volume_driver_ + ": plugin \"" +
+                                                      volume_driver_ + "\" not found");
+  }
+  if (!isolation_.empty() && isolation_ != "default") {
+    invalid("invalid isolation: \"" + isolation_ + "\" - linux only supports 'default'");
+  }
+  if (!runtime_.empty() && runtime_ != "sampan") {
+    invalid("unknown or invalid runtime name: " + runtime_);
+  }
 }
 
 engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::string>& words) const {
@@ -162,6 +188,7 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   labels.insert(labels.end(), labels_.begin(), labels_.end());
   options.labels = pairs_of(labels);
   options.sysctls = pairs_of(sysctls_);
+  options.annotations = pairs_of(annotations_);
   options.log_options = pairs_of(log_options_);
 
   for (const std::string& text : volumes_) options.mounts.push_back(parse_volume(text));
@@ -172,17 +199,14 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   }
   for (const std::string& text : ulimits_) options.ulimits.push_back(parse_ulimit(text));
 
-  options.memory = size_of("-m, --memory", memory_);
-  options.memory_swap = size_of("--memory-swap", memory_swap_);
-  options.memory_reservation = size_of("--memory-reservation", memory_reservation_);
-  if (!shm_size_.empty()) options.shm_size = size_of("--shm-size", shm_size_);
-  if (!cpus_.empty()) options.nano_cpus = parse_cpus(cpus_);
-  if (options.memory_swap > 0 && options.memory == 0) {
-    invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
-  }
-  if (options.memory_swap > 0 && options.memory_swap < options.memory) {
-    invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
-  }
+  for (const std::string& text : uid_maps_) options.uid_mappings.push_back(parse_id_mapping(text));
+  for (const std::string& text : gid_maps_) options.gid_mappings.push_back(parse_id_mapping(text));
+  const bool has_mappings = !uid_maps_.empty() || !gid_maps_.empty();
+  if (has_mappings && options.user_mode.empty()) options.user_mode = "private";
+  check_engine_flags();
+  options.limits = resources_.to_limits();
+  if (!shm_size_.empty()) options.shm_size = parse_memory("--shm-size", shm_size_);
+  if (options.shm_size < 0) invalid("SHM size can not be less than 0");
   if (stop_timeout_) {
     int seconds = 0;
     const auto [end, error] = std::from_chars(

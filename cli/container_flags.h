@@ -8,6 +8,7 @@
 
 #include "cli/arguments.h"
 #include "cli/network_flags.h"
+#include "cli/resource_flags.h"
 #include "engine/options.h"
 
 namespace cli {
@@ -27,23 +28,27 @@ class ContainerFlags {
   std::vector<Flag> identity_flags();
   std::vector<Flag> resource_flags();
   std::vector<Flag> isolation_flags();
+  void check_engine_flags() const;
 
   NetworkFlags network_flags_;
   engine::ContainerOptions options_;  // what needs no reading
   std::optional<std::string> entrypoint_, stop_timeout_;
   std::optional<int> oom_score_adj_;
-  std::string memory_, memory_swap_, memory_reservation_, shm_size_, cpus_, pull_ = "missing";
+  ResourceFlags resources_;
+  std::string shm_size_, pull_ = "missing";
   std::vector<std::string> env_, env_files_, volumes_, mounts_, tmpfs_, ports_, ulimits_, labels_,
-      label_files_, sysctls_, log_options_;
+      label_files_, sysctls_, log_options_, annotations_, uid_maps_, gid_maps_;
+  std::string volume_driver_, gpus_, isolation_, runtime_;
+  bool unused_ = false;  // of flags that docker has kept without a meaning
 };
 
 // The parts, each with docker's error words.
 engine::MountOption parse_volume(const std::string& text);             // -v
 engine::MountOption parse_mount(const std::string& text);              // --mount
+oci::IdMapping parse_id_mapping(const std::string& text);              // --uidmap 0:100000:65536
 engine::MountOption parse_tmpfs(const std::string& text);              // --tmpfs
 std::vector<engine::PortOption> parse_ports(const std::string& text);  // -p, ranges expanded
 oci::Rlimit parse_ulimit(const std::string& text);                     // nofile=1024:2048
-std::int64_t parse_cpus(const std::string& text);                      // "1.5" in billionths
 // Lines of an env or label file; a bare NAME takes the caller's variable where it is set.
 std::vector<std::string> read_env_file(const std::string& path);
 std::vector<std::string> resolve_env(const std::vector<std::string>& entries);

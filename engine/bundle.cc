@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -35,6 +36,19 @@ fs::path init_program(const Config& config) {
       config.init_helper.empty() ? program_beside_us("sampan-init") : config.init_helper;
   if (access(path.c_str(), X_OK) != 0) base::throw_errno("--init: " + path.string());
   return path;
+}
+
+std::string cgroup_of(const Config& config, const BundleInput& input) {
+  std::string parent = input.options.cgroup_parent;
+  if (parent.empty()) parent = config.cgroup_parent;
+  while (parent.size() > 1 && parent.back() == '/') parent.pop_back();
+  return (parent.starts_with('/') ? "" : "/") + parent + "/" + input.row.id;
+}
+
+std::string host_name() {
+  struct utsname name = {};
+  uname(&name);
+  return name.nodename;
 }
 
 HostsInput hosts_input(const BundleInput& input, const std::string& hostname) {
@@ -102,7 +116,11 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
   if (input.options.network == NetworkMode::kContainer) {
     spec.network_namespace = shared_network(store, input.options.network_container);
   }
-  spec.cgroups_path = config.cgroup_parent + "/" + input.row.id;
+  spec.cgroups_path = cgroup_of(config, input);
+  spec.joined = find_joined(store, input.options);
+  spec.ids = take_user_mappings(
+      store, input.row.id, input.options,
+      input.bind_source == BindSource::kNeeded ? SlotUse::kTake : SlotUse::kExample);
   return plan_spec(spec);
 }
 
@@ -112,8 +130,9 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
   const oci::RuntimeSpec spec = make_spec(store, config, directory, input, EtcFiles::kBound);
   const fs::path& folder = directory.path();
   base::write_file(folder / "config.json", oci::render_runtime_spec(spec), 0600);
-  base::write_file(folder / "hostname", spec.hostname + "\n");
-  HostsInput hosts = hosts_input(input, spec.hostname);
+  const std::string hostname = spec.hostname.empty() ? host_name() : spec.hostname;
+  base::write_file(folder / "hostname", hostname + "\n");
+  HostsInput hosts = hosts_input(input, hostname);
   hosts.links = find_links(store, input.options);
   base::write_file(folder / "hosts", render_hosts(input.options, hosts));
   base::write_file(folder / "resolv.conf",

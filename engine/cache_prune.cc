@@ -215,6 +215,23 @@ PruneReport prune_unused_networks(Engine& engine, const PruneFilter& filter, Pru
   return report;
 }
 
+namespace {
+
+// A container that was made meanwhile keeps it.
+bool remove_unused(storage::Store& store, const std::string& volume) {
+  try {
+    store.remove_volume(volume);
+    return true;
+  } catch (const base::Error& error) {
+    if (error.kind() == base::ErrorKind::kConflict || error.kind() == base::ErrorKind::kNotFound) {
+      return false;
+    }
+    throw;
+  }
+}
+
+}  // namespace
+
 PruneReport prune_volumes(Engine& engine, PruneWhich which, const PruneFilter& filter,
                           PruneMode mode) {
   storage::Store& store = engine.store();
@@ -229,7 +246,7 @@ PruneReport prune_volumes(Engine& engine, PruneWhich which, const PruneFilter& f
     if (!matches(filter, row.created, labels_of(row.labels))) continue;
     const std::uint64_t bytes =
         base::disk_usage_of_each({store.volume_dir(row.name).parent_path()}).front();
-    if (mode == PruneMode::kRemove) store.remove_volume(row.name);
+    if (mode == PruneMode::kRemove && !remove_unused(store, row.name)) continue;
     report.bytes += bytes;
     report.volumes.push_back(row.name);
   }

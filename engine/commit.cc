@@ -14,6 +14,7 @@
 #include "engine/engine_state.h"
 #include "engine/image_changes.h"
 #include "engine/image_helper.h"
+#include "engine/isolation.h"
 #include "engine/reconcile.h"
 #include "oci/reference.h"
 
@@ -73,6 +74,11 @@ void check_name(const std::string& name) {
 std::string Engine::commit(std::string_view name_or_id, const CommitRequest& request) {
   check_name(request.name);
   const storage::ContainerRow row = state_->load_current_row(name_or_id);
+  if (has_user_namespace(parse_options(row.options))) {
+    // The layer would have the ids that the container's users have outside.
+    throw base::Error(base::ErrorKind::kUnsupported,
+                      "commit of a container with a user namespace of its own");
+  }
   const storage::ImageRow image = state_->store.load_image(row.image);
   const base::UniqueFd config = as_file(oci::render_image_config(plan_config(image, row, request)));
   std::optional<MonitorLink> held;

@@ -20,9 +20,11 @@ constexpr int kLockSeconds = 30;  // another cp, or a monitor that tidies up
 std::vector<PrivateBind> plan_binds(storage::Store& store, const ContainerOptions& options) {
   std::vector<PrivateBind> binds;
   for (const ResolvedMount& mount : resolve_mounts(store, options, BindSource::kNeeded)) {
-    if (mount.option.kind == MountOption::Kind::kTmpfs) continue;  // begins empty at each start
+    // A tmpfs begins empty at each start; other file systems are mounted by a start only.
+    if (mount.option.kind == MountOption::Kind::kTmpfs || mount.source.empty()) continue;
     binds.push_back({.source = mount.source,
                      .target = clean_destination(mount.option.target),
+                     .subpath = mount.option.subpath,
                      .readonly = mount.option.readonly,
                      .recursive = mount.option.recursive});
   }

@@ -1,5 +1,4 @@
 #include <charconv>
-#include <sched.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -100,14 +99,10 @@ void warn_of_platform(const oci::ImageConfig& image, const ContainerOptions& opt
                        ") and no specific platform was requested"});
 }
 
-void check_cpus(const ContainerOptions& options) {
-  cpu_set_t ours;
-  if (sched_getaffinity(0, sizeof ours, &ours) != 0) return;  // more than 1024 of them
-  const int count = CPU_COUNT(&ours);
-  if (options.nano_cpus >= 0 && options.nano_cpus <= count * 1'000'000'000LL) return;
-  throw base::Error(base::ErrorKind::kInvalid,
-                    "Range of CPUs is from 0.01 to " + std::to_string(count) +
-                        ".00, as there are only " + std::to_string(count) + " CPUs available");
+// Most containers have no limits and need not look at what the kernel can do.
+std::vector<std::string> check_limits_of(ContainerOptions& options) {
+  if (options.limits == ResourceLimits{}) return {};
+  return check_limits(options.limits, find_resource_support());
 }
 
 // What can be refused before anything is written.
@@ -117,11 +112,13 @@ void check_options(const ContainerOptions& options, const oci::ImageConfig& imag
   plan_arguments(image, options);
   plan_working_dir(image, options);
   parse_security_options(options.security_opt);
-  check_cpus(options);
   plan_sysctls(options);
-  plan_resources(options, {});
+  check_isolation(options);
   plan_ports(options, image.exposed_ports);
-  for (const MountOption& mount : options.mounts) clean_destination(mount.target);
+  for (const MountOption& mount : options.mounts) {
+    clean_destination(mount.target);
+    check_volume_options(mount.source, mount.volume_options);
+  }
   for (const std::string& device : options.devices) parse_device_option(device);
   if (options.log_driver != "json-file" && options.log_driver != "none") {
     throw base::Error(base::ErrorKind::kInvalid,
@@ -187,11 +184,15 @@ std::string Engine::create(const ContainerOptions& given,
   warn_of_platform(input.image_config, given, on_progress);
   check_options(given, input.image_config);
   load_seccomp_files(input.options.security_opt);
-  if (on_progress) {
-    for (const std::string& warning : warn_of_security(given.security_opt)) {
-      on_progress({.kind = "warning", .layer = {}, .text = warning});
-    }
+  std::vector<std::string> warnings = check_limits_of(input.options);
+  for (std::string& warning : warn_of_security(given.security_opt)) {
+    warnings.push_back(std::move(warning));
   }
+  for (const std::string& warning : warnings) {
+    if (on_progress) on_progress({.kind = "warning", .layer = {}, .text = warning});
+  }
+  resolve_shared_namespaces(state_->store, input.options);
+  add_volumes_from(state_->store, input.options);
   name_volumes(input.options, input.image_config.volumes);
   if (input.options.stop_signal.empty()) input.options.stop_signal = input.image_config.stop_signal;
 

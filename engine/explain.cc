@@ -91,6 +91,10 @@ std::string Engine::explain(const ContainerOptions& options) {
                     .network = {}};
   input.row.name = options.name.empty() ? "<made up>" : options.name;
   load_seccomp_files(input.options.security_opt);
+  check_isolation(input.options);
+  check_limits(input.options.limits, find_resource_support());
+  resolve_shared_namespaces(store, input.options);
+  add_volumes_from(store, input.options);
   name_volumes(input.options, input.image_config.volumes);
   input.bind_source =
       BindSource::kOnlyNamed;  // a missing one is made by a real start, and only by that

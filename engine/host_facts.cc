@@ -131,6 +131,21 @@ std::vector<HostDevice> read_devices(const ContainerOptions& options) {
   return devices;
 }
 
+DiskNumbers find_disks(const ResourceLimits& limits) {
+  DiskNumbers disks;
+  const auto add = [&](const std::string& path) {
+    struct stat info = {};
+    if (stat(path.c_str(), &info) != 0) base::throw_errno(path);
+    disks[path] = {.major = gnu_dev_major(info.st_rdev), .minor = gnu_dev_minor(info.st_rdev)};
+  };
+  for (const DeviceWeight& device : limits.blkio_weight_devices) add(device.path);
+  for (const auto* rates :
+       {&limits.read_bps, &limits.write_bps, &limits.read_iops, &limits.write_iops}) {
+    for (const DeviceRate& device : *rates) add(device.path);
+  }
+  return disks;
+}
+
 bool has_apparmor() {
   const auto enabled = base::find_file("/sys/module/apparmor/parameters/enabled", 16);
   return enabled && enabled->starts_with('Y');
@@ -161,6 +176,7 @@ HostFacts gather_host_facts(const ContainerOptions& options) {
   facts.capabilities = runtime::all_capabilities();
   if (!options.ulimits.empty()) facts.limits = read_limits();
   facts.devices = read_devices(options);
+  facts.disks = find_disks(options.limits);
   struct utsname name = {};
   uname(&name);
   facts.hostname = name.nodename;

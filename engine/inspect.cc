@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/exit_record.h"
+#include "engine/inspect_resources.h"
 #include "engine/inspect_words.h"
 #include "engine/log_writer.h"
 #include "engine/process_plan.h"
@@ -106,11 +107,13 @@ Json port_bindings(const ContainerOptions& options) {
   return bindings;
 }
 
+// What -v has said; --mount is in HostConfig.Mounts.
 Json binds_of(const ContainerOptions& options) {
   Json binds = Json::array();
   for (const MountOption& mount : options.mounts) {
-    if (mount.kind != MountOption::Kind::kBind) continue;
-    binds.push_back(mount.source + ":" + mount.target + (mount.readonly ? ":ro" : ""));
+    if (mount.kind == MountOption::Kind::kTmpfs || !mount.create_source) continue;
+    binds.push_back(mount.source + ":" + mount.target +
+                    (mount.mode.empty() ? "" : ":" + mount.mode));
   }
   return binds.empty() ? Json(nullptr) : binds;
 }
@@ -128,44 +131,34 @@ Json ulimits_of(const ContainerOptions& options) {
 Json host_config_json(const ContainerOptions& options, const oci::RuntimeSpec& spec) {
   Json log_options = Json::object();
   for (const auto& [key, value] : options.log_options) log_options[key] = value;
-  return {{"Binds", binds_of(options)},
-          {"LogConfig", {{"Type", options.log_driver}, {"Config", log_options}}},
-          {"NetworkMode", network_word(options)},
-          {"PortBindings", port_bindings(options)},
-          {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
-          {"AutoRemove", options.auto_remove},
-          {"CapAdd", list_or_null(options.cap_add)},
-          {"CapDrop", list_or_null(options.cap_drop)},
-          {"CgroupnsMode", "private"},
-          {"Dns", Json(options.dns)},
-          {"DnsOptions", Json(options.dns_options)},
-          {"DnsSearch", Json(options.dns_search)},
-          {"ExtraHosts", list_or_null(options.extra_hosts)},
-          {"GroupAdd", list_or_null(options.group_add)},
-          {"IpcMode", "private"},
-          {"OomScoreAdj", options.oom_score_adj.value_or(0)},
-          {"PidMode", ""},
-          {"Privileged", options.privileged},
-          {"PublishAllPorts", options.publish_all},
-          {"ReadonlyRootfs", options.read_only},
-          {"SecurityOpt", list_or_null(options.security_opt)},
-          {"UTSMode", ""},
-          {"ShmSize", options.shm_size},
-          {"Sysctls", Json(options.sysctls)},
-          {"Runtime", "sampan"},
-          {"Init", options.init},
-          {"CpuShares", options.cpu_shares},
-          {"Memory", options.memory},
-          {"NanoCpus", options.nano_cpus},
-          {"CgroupParent", ""},
-          {"CpusetCpus", options.cpuset_cpus},
-          {"Devices", list_or_null(options.devices)},
-          {"MemoryReservation", options.memory_reservation},
-          {"MemorySwap", spec.linux_.resources.memory.swap.value_or(0)},
-          {"PidsLimit", options.pids_limit == 0 ? Json(nullptr) : Json(options.pids_limit)},
-          {"Ulimits", ulimits_of(options)},
-          {"MaskedPaths", Json(spec.linux_.masked_paths)},
-          {"ReadonlyPaths", Json(spec.linux_.readonly_paths)}};
+  Json config = {{"Binds", binds_of(options)},
+                 {"LogConfig", {{"Type", options.log_driver}, {"Config", log_options}}},
+                 {"NetworkMode", network_word(options)},
+                 {"PortBindings", port_bindings(options)},
+                 {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
+                 {"AutoRemove", options.auto_remove},
+                 {"CapAdd", list_or_null(options.cap_add)},
+                 {"CapDrop", list_or_null(options.cap_drop)},
+                 {"Dns", Json(options.dns)},
+                 {"DnsOptions", Json(options.dns_options)},
+                 {"DnsSearch", Json(options.dns_search)},
+                 {"ExtraHosts", list_or_null(options.extra_hosts)},
+                 {"GroupAdd", list_or_null(options.group_add)},
+                 {"OomScoreAdj", options.oom_score_adj.value_or(0)},
+                 {"Privileged", options.privileged},
+                 {"PublishAllPorts", options.publish_all},
+                 {"ReadonlyRootfs", options.read_only},
+                 {"SecurityOpt", list_or_null(options.security_opt)},
+                 {"ShmSize", options.shm_size},
+                 {"Sysctls", Json(options.sysctls)},
+                 {"Runtime", "sampan"},
+                 {"Init", options.init},
+                 {"Ulimits", ulimits_of(options)},
+                 {"MaskedPaths", Json(spec.linux_.masked_paths)},
+                 {"ReadonlyPaths", Json(spec.linux_.readonly_paths)}};
+  add_resources(options, spec, config);
+  add_isolation(options, config);
+  return config;
 }
 
 Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
@@ -201,24 +194,6 @@ Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
   if (!options.stop_signal.empty()) config["StopSignal"] = options.stop_signal;
   if (options.stop_timeout) config["StopTimeout"] = *options.stop_timeout;
   return config;
-}
-
-Json mounts_json(storage::Store& store, const ContainerOptions& options) {
-  Json mounts = Json::array();
-  for (const MountOption& mount : options.mounts) {
-    const bool volume = mount.kind == MountOption::Kind::kVolume;
-    const bool bind = mount.kind == MountOption::Kind::kBind;
-    Json json = {{"Type", volume ? "volume" : bind ? "bind" : "tmpfs"}};
-    if (volume) json["Name"] = mount.source;
-    json["Source"] = volume ? store.volume_dir(mount.source).string() : bind ? mount.source : "";
-    json["Destination"] = mount.target;
-    if (volume) json["Driver"] = "local";
-    json["Mode"] = mount.readonly ? "ro" : "";
-    json["RW"] = !mount.readonly;
-    json["Propagation"] = bind ? (mount.propagation.empty() ? "rprivate" : mount.propagation) : "";
-    mounts.push_back(std::move(json));
-  }
-  return mounts;
 }
 
 Json network_json(const ContainerInfo& info) {
@@ -282,7 +257,7 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
           {"UpperDir", overlay.upper.string()},
           {"WorkDir", overlay.work.string()}}},
         {"Name", "overlay2"}}},
-      {"Mounts", mounts_json(state_->store, input.options)},
+      {"Mounts", describe_mounts(state_->store, input.options)},
       {"Config", config_json(input, spec)},
       {"NetworkSettings", network_json(*info)}};
   return document.dump(4, ' ', false, Json::error_handler_t::replace);

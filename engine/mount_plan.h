@@ -16,14 +16,24 @@ namespace fs = std::filesystem;
 // directory.
 struct ResolvedMount {
   MountOption option;
-  fs::path source;  // empty for tmpfs
+  fs::path source;  // empty for tmpfs, and for what has a file system of its own
+  // Of a volume with driver options: what is mounted anew for each container.
+  std::string file_system, device;
+  std::vector<std::string> file_system_options;
+  std::uint32_t owner_uid = 0, owner_gid = 0;  // of a source whose ids are mapped
 };
 
 struct MountPlanInput {
   std::vector<ResolvedMount> mounts;
   fs::path hosts, hostname, resolv_conf;  // on the host; empty: left to the image
   fs::path init_program;                  // bound at kInitPath where not empty
+  std::uint32_t uid = 0, gid = 0;         // of the container's first process
+  bool has_user_namespace = false;
+  std::string shm_namespace;  // mount namespace of the container whose /dev/shm is shared
 };
+
+// Everybody as they are, but for two, who change places; see user_namespaces(7).
+std::vector<oci::IdMapping> plan_swap(std::uint32_t one, std::uint32_t other);
 
 inline constexpr char kInitPath[] = "/sbin/docker-init";
 

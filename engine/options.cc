@@ -25,6 +25,14 @@ void visit(Visitor& field, MountOption& mount) {
   field("propagation", mount.propagation);
   field("tmpfsOptions", mount.tmpfs_options);
   field("createSource", mount.create_source);
+  field("mode", mount.mode);
+  field("subpath", mount.subpath);
+  field("shallowReadonly", mount.shallow_readonly);
+  field("idMapped", mount.id_mapped);
+  field("uidMap", mount.uid_map);
+  field("gidMap", mount.gid_map);
+  field("volumeLabels", mount.volume_labels);
+  field("volumeOptions", mount.volume_options);
 }
 
 template <class Visitor>
@@ -50,6 +58,50 @@ void visit(Visitor& field, NetworkOption& network) {
   field("address6", network.address6);
   field("mac", network.mac);
   field("aliases", network.aliases);
+}
+
+template <class Visitor>
+void visit(Visitor& field, oci::IdMapping& mapping) {
+  field("inside", mapping.container_id);
+  field("outside", mapping.host_id);
+  field("size", mapping.size);
+}
+
+template <class Visitor>
+void visit(Visitor& field, DeviceRate& device) {
+  field("path", device.path);
+  field("rate", device.rate);
+}
+
+template <class Visitor>
+void visit(Visitor& field, DeviceWeight& device) {
+  field("path", device.path);
+  field("weight", device.weight);
+}
+
+template <class Visitor>
+void visit(Visitor& field, ResourceLimits& limits) {
+  field("memory", limits.memory);
+  field("memorySwap", limits.memory_swap);
+  field("memoryReservation", limits.memory_reservation);
+  field("kernelMemory", limits.kernel_memory);
+  field("memorySwappiness", limits.memory_swappiness);
+  field("oomKillDisable", limits.oom_kill_disable);
+  field("nanoCpus", limits.nano_cpus);
+  field("cpuPeriod", limits.cpu_period);
+  field("cpuQuota", limits.cpu_quota);
+  field("cpuRealtimePeriod", limits.cpu_realtime_period);
+  field("cpuRealtimeRuntime", limits.cpu_realtime_runtime);
+  field("cpuShares", limits.cpu_shares);
+  field("cpusetCpus", limits.cpuset_cpus);
+  field("cpusetMems", limits.cpuset_mems);
+  field("pidsLimit", limits.pids_limit);
+  field("blkioWeight", limits.blkio_weight);
+  field("blkioWeightDevices", limits.blkio_weight_devices);
+  field("readBps", limits.read_bps);
+  field("writeBps", limits.write_bps);
+  field("readIops", limits.read_iops);
+  field("writeIops", limits.write_iops);
 }
 
 template <class Visitor>
@@ -82,14 +134,19 @@ void visit(Visitor& field, ContainerOptions& options) {
   field("dnsSearch", options.dns_search);
   field("dnsOptions", options.dns_options);
   field("extraHosts", options.extra_hosts);
-  field("memory", options.memory);
-  field("memorySwap", options.memory_swap);
-  field("memoryReservation", options.memory_reservation);
+  visit(field, options.limits);
+  field("cgroupParent", options.cgroup_parent);
+  field("pidMode", options.pid_mode);
+  field("ipcMode", options.ipc_mode);
+  field("utsMode", options.uts_mode);
+  field("cgroupMode", options.cgroup_mode);
+  field("userMode", options.user_mode);
+  field("uidMappings", options.uid_mappings);
+  field("gidMappings", options.gid_mappings);
+  field("deviceRules", options.device_rules);
+  field("volumesFrom", options.volumes_from);
+  field("annotations", options.annotations);
   field("shmSize", options.shm_size);
-  field("nanoCpus", options.nano_cpus);
-  field("pidsLimit", options.pids_limit);
-  field("cpuShares", options.cpu_shares);
-  field("cpusetCpus", options.cpuset_cpus);
   field("capAdd", options.cap_add);
   field("capDrop", options.cap_drop);
   field("securityOpt", options.security_opt);
@@ -109,8 +166,9 @@ void visit(Visitor& field, ContainerOptions& options) {
 
 template <class T>
 constexpr bool is_record = std::is_same_v<T, MountOption> || std::is_same_v<T, PortOption> ||
-                           std::is_same_v<T, NetworkOption> || std::is_same_v<T, oci::Rlimit> ||
-                           std::is_same_v<T, ContainerOptions>;
+                           std::is_same_v<T, NetworkOption> || std::is_same_v<T, oci::IdMapping> ||
+                           std::is_same_v<T, DeviceRate> || std::is_same_v<T, DeviceWeight> ||
+                           std::is_same_v<T, oci::Rlimit> || std::is_same_v<T, ContainerOptions>;
 
 template <class T>
 struct IsOptional : std::false_type {};

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/resource_limits.h"
 #include "network/bridge.h"
 #include "oci/runtime_spec.h"
 
@@ -19,9 +20,18 @@ struct MountOption {
   std::string source;  // host path, volume name (empty: anonymous)
   std::string target;
   bool readonly = false, no_copy = false, recursive = true;
-  std::string propagation;     // "rprivate"
-  std::string tmpfs_options;   // "size=64m,mode=1777"
-  bool create_source = false;  // -v makes a missing host directory, --mount does not
+  std::string propagation;        // "rprivate"
+  std::string tmpfs_options;      // "size=64m,mode=1777"
+  bool create_source = false;     // -v makes a missing host directory, --mount does not
+  std::string mode;               // as written behind -v's second colon: "ro,z"
+  std::string subpath;            // of a volume
+  bool shallow_readonly = false;  // read-only leaves what is mounted below it writable
+  // A bind whose files are shown as others': by these mappings (on disk to shown; "relative": to
+  // the container's ids), or, without any, the source's owner as the container's user.
+  bool id_mapped = false;
+  std::vector<oci::IdMapping> uid_map, gid_map;
+  // What a volume is made with where it does not exist.
+  std::map<std::string, std::string> volume_labels, volume_options;
   friend bool operator==(const MountOption&, const MountOption&) = default;
 };
 
@@ -63,11 +73,16 @@ struct ContainerOptions {
   std::string network_container;        // of kContainer
   std::vector<std::string> links;       // "container:alias"
   std::vector<std::string> dns, dns_search, dns_options, extra_hosts;
-  std::int64_t memory = 0, memory_swap = 0, memory_reservation = 0,
-               shm_size = 64 << 20;  // bytes; 0: unset; swap -1: unlimited
-  std::int64_t nano_cpus = 0, pids_limit = 0;
-  std::uint64_t cpu_shares = 0;
-  std::string cpuset_cpus;
+  ResourceLimits limits;
+  std::string cgroup_parent;  // empty: the engine's
+  // As docker's HostConfig has them: "", "host", "private", "shareable", "none", "container:<id>".
+  std::string pid_mode, ipc_mode, uts_mode, cgroup_mode;
+  std::string user_mode;  // "", "host", "private", "auto", "auto:size=N"
+  std::vector<oci::IdMapping> uid_mappings, gid_mappings;  // of --uidmap; empty: chosen
+  std::vector<std::string> device_rules;                   // "c 13:* rwm"
+  std::vector<std::string> volumes_from;  // "name:ro"; gone once create() has read it
+  std::map<std::string, std::string> annotations;
+  std::int64_t shm_size = 64 << 20;  // bytes
   std::vector<std::string> cap_add, cap_drop, security_opt, devices, group_add;
   std::vector<oci::Rlimit> ulimits;
   std::map<std::string, std::string> labels, sysctls;

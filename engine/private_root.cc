@@ -69,11 +69,19 @@ base::UniqueFd make_target(int root_fd, const std::string& path, bool directory)
   return base::open_in_root(root_fd, path, O_PATH);
 }
 
+base::UniqueFd open_source(const PrivateBind& bind) {
+  base::UniqueFd source = base::open_file(bind.source, O_PATH);
+  if (bind.subpath.empty()) return source;
+  return base::open_in_root(source.get(), bind.subpath, O_PATH);
+}
+
 void attach(int root_fd, const PrivateBind& bind) {
-  const base::UniqueFd tree(static_cast<int>(base::check(
-      syscall(SYS_open_tree, AT_FDCWD, bind.source.c_str(),
-              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (bind.recursive ? AT_RECURSIVE : 0)),
-      bind.source)));
+  const base::UniqueFd source = open_source(bind);
+  const base::UniqueFd tree(
+      static_cast<int>(base::check(syscall(SYS_open_tree, source.get(), "",
+                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+                                               (bind.recursive ? AT_RECURSIVE : 0)),
+                                   bind.source)));
   struct stat info = {};
   base::check(fstat(tree.get(), &info), bind.source);
   if (bind.readonly) base::check(set_read_only(tree.get(), AT_RECURSIVE), "read-only");

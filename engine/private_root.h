@@ -11,6 +11,7 @@ namespace engine {
 
 struct PrivateBind {
   std::string source, target;  // of the host; in the container
+  std::string subpath;         // below the source, resolved there
   bool readonly = false, recursive = true;
 };
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "engine/isolation.h"
 #include "runtime/defaults.h"
 
 namespace engine {
@@ -20,29 +21,48 @@ bool is_access(std::string_view text) {
   return !text.empty() && text.find_first_not_of("rwm") == std::string_view::npos;
 }
 
-void plan_memory(const ContainerOptions& options, oci::Resources::Memory& memory) {
-  if (options.memory > 0) memory.limit = options.memory;
-  if (options.memory_reservation > 0) memory.reservation = options.memory_reservation;
-  if (options.memory_swap != 0) {
-    if (options.memory_swap > 0 && options.memory == 0) {
-      refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
-    }
-    if (options.memory_swap > 0 && options.memory_swap < options.memory) {
-      refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
-    }
-    memory.swap = options.memory_swap;
-  } else if (options.memory > 0) {
-    memory.swap = 2 * options.memory;  // docker's default: as much swap as memory
+void plan_memory(const ResourceLimits& limits, oci::Resources::Memory& memory) {
+  if (limits.memory > 0) memory.limit = limits.memory;
+  if (limits.memory_reservation > 0) memory.reservation = limits.memory_reservation;
+  if (limits.memory_swap != 0) {
+    memory.swap = limits.memory_swap;
+  } else if (limits.memory > 0) {
+    memory.swap = 2 * limits.memory;  // docker's default: as much swap as memory
   }
+  if (limits.memory_swappiness) {
+    memory.swappiness = static_cast<std::uint64_t>(*limits.memory_swappiness);
+  }
+  if (limits.oom_kill_disable) memory.disable_oom_killer = true;
 }
 
-bool is_namespaced(std::string_view key) {
+void plan_cpu(const ResourceLimits& limits, oci::Resources::Cpu& cpu) {
+  if (limits.nano_cpus > 0) {
+    cpu.period = kCpuPeriod;
+    cpu.quota = std::max<std::int64_t>(
+        1000, limits.nano_cpus * static_cast<std::int64_t>(kCpuPeriod) / 1'000'000'000);
+  }
+  if (limits.cpu_period > 0) cpu.period = static_cast<std::uint64_t>(limits.cpu_period);
+  if (limits.cpu_quota != 0) cpu.quota = std::max<std::int64_t>(-1, limits.cpu_quota);
+  if (limits.cpu_realtime_period > 0) {
+    cpu.realtime_period = static_cast<std::uint64_t>(limits.cpu_realtime_period);
+  }
+  if (limits.cpu_realtime_runtime > 0) cpu.realtime_runtime = limits.cpu_realtime_runtime;
+  if (limits.cpu_shares > 0) cpu.shares = limits.cpu_shares;
+  cpu.cpus = limits.cpuset_cpus;
+  cpu.mems = limits.cpuset_mems;
+}
+
+bool is_ipc_sysctl(std::string_view key) {
   static constexpr std::array<std::string_view, 11> kIpc = {
       "kernel.msgmax",      "kernel.msgmnb",      "kernel.msgmni",     "kernel.sem",
       "kernel.shmall",      "kernel.shmmax",      "kernel.shmmni",     "kernel.shm_rmid_forced",
       "kernel.msg_next_id", "kernel.sem_next_id", "kernel.shm_next_id"};
-  return std::find(kIpc.begin(), kIpc.end(), key) != kIpc.end() || key.starts_with("fs.mqueue.") ||
-         key.starts_with("net.") || key == "kernel.domainname";
+  return std::find(kIpc.begin(), kIpc.end(), key) != kIpc.end();
+}
+
+bool is_namespaced(std::string_view key) {
+  return is_ipc_sysctl(key) || key.starts_with("fs.mqueue.") || key.starts_with("net.") ||
+         key == "kernel.domainname";
 }
 
 bool is_sysctl_name(std::string_view key) {
@@ -81,7 +101,7 @@ DeviceOption parse_device_option(const std::string& text) {
 
 oci::Resources plan_resources(const ContainerOptions& options,
                               const std::vector<HostDevice>& devices) {
-  oci::Resources resources;
+  oci::Resources resources = plan_limits(options.limits);
   if (options.privileged) {
     oci::DeviceRule everything;
     everything.allow = true;
@@ -96,17 +116,45 @@ oci::Resources plan_resources(const ContainerOptions& options,
                                    .access = device.access});
     }
   }
-  plan_memory(options, resources.memory);
-  if (options.nano_cpus > 0) {
-    resources.cpu.period = kCpuPeriod;
-    resources.cpu.quota = std::max<std::int64_t>(
-        1000, options.nano_cpus * static_cast<std::int64_t>(kCpuPeriod) / 1'000'000'000);
+  for (const std::string& rule : options.device_rules) {
+    resources.devices.push_back(parse_device_rule(rule));
   }
-  if (options.cpu_shares > 0) resources.cpu.shares = options.cpu_shares;
-  resources.cpu.cpus = options.cpuset_cpus;
-  if (options.pids_limit != 0)
-    resources.pids_limit = std::max<std::int64_t>(-1, options.pids_limit);
   return resources;
+}
+
+oci::Resources plan_limits(const ResourceLimits& limits) {
+  oci::Resources resources;
+  plan_memory(limits, resources.memory);
+  plan_cpu(limits, resources.cpu);
+  if (limits.pids_limit != 0) resources.pids_limit = std::max<std::int64_t>(-1, limits.pids_limit);
+  if (limits.blkio_weight != 0) resources.block_io.weight = limits.blkio_weight;
+  return resources;
+}
+
+void plan_disk_limits(const ResourceLimits& limits, const DiskNumbers& disks,
+                      oci::Resources::BlockIo& block_io) {
+  const auto number_of = [&](const std::string& path) {
+    const auto it = disks.find(path);
+    return it == disks.end() ? DiskNumber{} : it->second;
+  };
+  for (const DeviceWeight& device : limits.blkio_weight_devices) {
+    const DiskNumber number = number_of(device.path);
+    block_io.weight_devices.push_back({.major = number.major,
+                                       .minor = number.minor,
+                                       .weight = device.weight,
+                                       .leaf_weight = std::nullopt});
+  }
+  const auto add = [&](const std::vector<DeviceRate>& rates,
+                       std::vector<oci::ThrottleDevice>& throttles) {
+    for (const DeviceRate& device : rates) {
+      const DiskNumber number = number_of(device.path);
+      throttles.push_back({.major = number.major, .minor = number.minor, .rate = device.rate});
+    }
+  };
+  add(limits.read_bps, block_io.throttle_read_bps);
+  add(limits.write_bps, block_io.throttle_write_bps);
+  add(limits.read_iops, block_io.throttle_read_iops);
+  add(limits.write_iops, block_io.throttle_write_iops);
 }
 
 std::vector<oci::Rlimit> plan_rlimits(const std::vector<oci::Rlimit>& wanted,
@@ -128,13 +176,17 @@ std::map<std::string, std::string> plan_sysctls(const ContainerOptions& options)
   if (!host_network) {
     // docker's since 20.10: port 80 and ping for every user of the container.
     result["net.ipv4.ip_unprivileged_port_start"] = "0";
-    result["net.ipv4.ping_group_range"] = "0 2147483647";
+    // Groups that a user namespace does not have are refused.
+    if (!has_user_namespace(options)) result["net.ipv4.ping_group_range"] = "0 2147483647";
   }
   for (const auto& [key, value] : options.sysctls) {
     const bool clean = is_sysctl_name(key) && value.find('\n') == std::string::npos;
     if (!clean || !is_namespaced(key)) refuse("sysctl '" + key + "' is not allowed");
     if (host_network && key.starts_with("net.")) {
       refuse("sysctl '" + key + "' not allowed in host network namespace");
+    }
+    if (options.ipc_mode == "host" && (key.starts_with("fs.mqueue.") || is_ipc_sysctl(key))) {
+      refuse("sysctl '" + key + "' not allowed in host ipc namespace");
     }
     result[key] = value;
   }

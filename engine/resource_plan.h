@@ -33,6 +33,17 @@ struct HardLimits {
 oci::Resources plan_resources(const ContainerOptions& options,
                               const std::vector<HostDevice>& devices);
 
+// The part of it that `update` may change. Disks that are limited by name are not in it.
+oci::Resources plan_limits(const ResourceLimits& limits);
+
+// Numbers of the disks that the limits name, by path.
+struct DiskNumber {
+  std::int64_t major = 0, minor = 0;
+};
+using DiskNumbers = std::map<std::string, DiskNumber>;
+void plan_disk_limits(const ResourceLimits& limits, const DiskNumbers& disks,
+                      oci::Resources::BlockIo& block_io);
+
 // What the user asked for, held to what this process is allowed to give.
 std::vector<oci::Rlimit> plan_rlimits(const std::vector<oci::Rlimit>& wanted,
                                       const HardLimits& limits);

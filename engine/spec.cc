@@ -54,25 +54,12 @@ oci::Process plan_process(const SpecInput& input, const SecurityOptions& securit
   return process;
 }
 
-std::vector<oci::Namespace> plan_namespaces(NetworkMode network, const std::string& shared) {
-  std::vector<oci::Namespace> namespaces;
-  for (const oci::NamespaceType type :
-       {oci::NamespaceType::kMount, oci::NamespaceType::kPid, oci::NamespaceType::kUts,
-        oci::NamespaceType::kIpc, oci::NamespaceType::kCgroup}) {
-    namespaces.push_back({.type = type, .path = {}});
-  }
-  if (network != NetworkMode::kHost) {
-    namespaces.push_back({.type = oci::NamespaceType::kNetwork, .path = shared});
-  }
-  return namespaces;
-}
-
 }  // namespace
 
 std::string plan_hostname(const std::string& id, const ContainerOptions& options,
                           const std::string& host) {
   if (!options.hostname.empty()) return options.hostname;
-  if (options.network == NetworkMode::kHost) return host;
+  if (options.network == NetworkMode::kHost || options.uts_mode == "host") return host;
   return id.substr(0, 12);
 }
 
@@ -94,16 +81,28 @@ oci::RuntimeSpec plan_spec(const SpecInput& input) {
 
   oci::RuntimeSpec spec;
   spec.root = {.path = "rootfs", .readonly = options.read_only};
-  spec.hostname = plan_hostname(input.id, options, input.host.hostname);
+  const std::string hostname = plan_hostname(input.id, options, input.host.hostname);
+  if (options.uts_mode != "host") spec.hostname = hostname;
   spec.domainname = options.domainname;
-  spec.process = plan_process(input, security, capabilities, spec.hostname);
-  spec.mounts = plan_mounts(options, input.mounts);
-  spec.linux_.namespaces = plan_namespaces(options.network, input.network_namespace);
+  spec.process = plan_process(input, security, capabilities, hostname);
+  JoinedNamespaces joined = input.joined;
+  joined.network = input.network_namespace;
+  MountPlanInput mounts = input.mounts;
+  mounts.uid = spec.process->user.uid;
+  mounts.gid = spec.process->user.gid;
+  mounts.has_user_namespace = !input.ids.empty();
+  mounts.shm_namespace = input.joined.mounts;
+  spec.mounts = plan_mounts(options, mounts);
+  spec.annotations = options.annotations;
+  spec.linux_.namespaces = plan_namespaces(options, joined);
+  spec.linux_.uid_mappings = input.ids.uids;
+  spec.linux_.gid_mappings = input.ids.gids;
   for (const HostDevice& device : input.host.devices) {
     spec.linux_.devices.push_back(device.node);
   }
   spec.linux_.cgroups_path = input.cgroups_path;
   spec.linux_.resources = plan_resources(options, input.host.devices);
+  plan_disk_limits(options.limits, input.host.disks, spec.linux_.resources.block_io);
   spec.linux_.seccomp = plan_seccomp(input, security, capabilities);
   spec.linux_.sysctl = plan_sysctls(options);
   if (!options.privileged && !security.system_paths_unconfined) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/isolation.h"
 #include "engine/mount_plan.h"
 #include "engine/options.h"
 #include "engine/resource_plan.h"
@@ -18,6 +19,7 @@ struct HostFacts {
   std::vector<std::string> capabilities;  // all that the kernel knows and we hold
   HardLimits limits;
   std::vector<HostDevice> devices;  // of --device; of the whole host where privileged
+  DiskNumbers disks;                // of --device-read-bps and its like
   std::string hostname;             // of the host: --network host shows it
 };
 
@@ -30,6 +32,8 @@ struct SpecInput {
   MountPlanInput mounts;
   HostFacts host;
   std::string cgroups_path;  // "/sampan/<id>"
+  JoinedNamespaces joined;
+  UserMappings ids;
 };
 
 oci::RuntimeSpec plan_spec(const SpecInput& input);

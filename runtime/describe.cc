@@ -57,6 +57,9 @@ std::string in_parentheses(const Step& step) {
     add("all below: " + all);
   }
   if (!step.id_map.empty()) add(step.id_map.recursive ? "ridmap" : "idmap");
+  if (!step.subpath.empty()) add("subpath " + step.subpath);
+  if (!step.mount_namespace.empty()) add("of " + step.mount_namespace);
+  if (step.by_parent) add("by the parent");
   if ((step.flags & kCopyUp) != 0) add("tmpcopyup");
   add(propagation_name(step.propagation, false));
   add(propagation_name(step.recursive_propagation, true));

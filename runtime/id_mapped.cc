@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
+#include "runtime/outside_mount.h"
 
 namespace runtime {
 namespace {
@@ -123,12 +124,25 @@ std::string render_id_map(const std::vector<oci::IdMapping>& mappings) {
 
 UniqueFd clone_id_mapped(const Step& bind) {
   return base::while_doing("bind " + bind.source + " on " + bind.target, [&] {
+    const bool recursive = (bind.flags & kRecursive) != 0 || bind.id_map.recursive;
+    UniqueFd mount = bind.subpath.empty() && bind.mount_namespace.empty()
+                         ? clone_tree(bind.source, recursive)
+                         : clone_outside(bind, recursive);
+    if (bind.id_map.empty()) return mount;
     const UniqueFd user_namespace = open_user_namespace(bind.id_map);
-    UniqueFd mount =
-        clone_tree(bind.source, (bind.flags & kRecursive) != 0 || bind.id_map.recursive);
     map_ids(mount.get(), user_namespace.get(), bind.id_map.recursive, bind.source);
     return mount;
   });
+}
+
+UniqueFd open_with_ids(const std::string& path, const std::vector<oci::IdMapping>& uids,
+                       const std::vector<oci::IdMapping>& gids) {
+  const UniqueFd user_namespace =
+      make_user_namespace({.uids = uids, .gids = gids, .user_namespace = {}});
+  UniqueFd mount = clone_tree(path, false);
+  map_ids(mount.get(), user_namespace.get(), false, path);
+  // The clone itself is opened for paths only.
+  return base::open_at(mount.get(), ".", O_RDONLY | O_DIRECTORY);
 }
 
 UniqueFd mount_id_mapped_overlay(const Step& overlay) {

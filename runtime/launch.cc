@@ -19,6 +19,7 @@
 #include "runtime/child.h"
 #include "runtime/child_call.h"
 #include "runtime/id_mapped.h"
+#include "runtime/outside_mount.h"
 
 namespace runtime {
 namespace {
@@ -62,10 +63,11 @@ int descriptor_for(const Step& step, const LaunchInputs& inputs, std::size_t& ta
   if (step.kind == StepKind::kJoinCgroup) {
     return inputs.cgroups == nullptr ? -1 : inputs.cgroups->task_fds.at(task++).get();
   }
-  if (!step.id_map.empty()) {
+  if (!step.id_map.empty() || step.is_outside()) {
     lowered.descriptors.push_back(step.kind == StepKind::kRootOverlay
                                       ? mount_id_mapped_overlay(step)
-                                      : clone_id_mapped(step));
+                                  : !step.type.empty() ? mount_for_child(step)
+                                                       : clone_id_mapped(step));
     return lowered.descriptors.back().get();
   }
   if (step.kind != StepKind::kSetNamespace) return step.fd;

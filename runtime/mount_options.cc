@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <linux/mount.h>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -36,6 +37,9 @@ constexpr Attribute kAttributes[] = {
     {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
 };
 
+constexpr std::string_view kSubpath = "x-sampan.subpath=";
+constexpr std::string_view kFromNamespace = "x-sampan.namespace=";
+
 // Options of other runtimes that would be taken for one of the file system.
 constexpr const char* kRefused[] = {"idmap", "ridmap", "copy-symlink", "src-nofollow",
                                     "dest-nofollow"};
@@ -61,6 +65,12 @@ bool find_special(const std::string& option, MountOptions& result) {
     result.recursive_id_mapped |= option == "ridmap";
   } else if (option == "tmpcopyup") {
     result.copy_up = true;
+  } else if (option.starts_with(kSubpath)) {
+    result.subpath = option.substr(kSubpath.size());
+  } else if (option.starts_with(kFromNamespace)) {
+    result.mount_namespace = option.substr(kFromNamespace.size());
+  } else if (option == "x-sampan.host") {
+    result.by_parent = true;
   } else if (option == "remount") {
     result.remount = true;
   } else {

@@ -16,6 +16,10 @@ struct MountOptions {
   std::uint64_t set = 0, clear = 0;                          // MOUNT_ATTR_* of the mount itself
   std::uint64_t recursive_set = 0, recursive_clear = 0;      // and of all below it
   std::uint64_t propagation = 0, recursive_propagation = 0;  // MS_SHARED, …
+  // Private to callers of this library, as x-sampan.subpath=PATH, x-sampan.namespace=FILE and
+  // x-sampan.host: where the mount is made from. See Step.
+  std::string subpath, mount_namespace;
+  bool by_parent = false;
   // For the file system: key and value, "" where the option has none.
   std::vector<std::pair<std::string, std::string>> data;
   friend bool operator==(const MountOptions&, const MountOptions&) = default;

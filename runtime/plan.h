@@ -28,6 +28,11 @@ struct IdMap {
 struct Step : StepNumbers {
   StepKind kind = StepKind::kExec;
   IdMap id_map;  // kBind, kRootOverlay: made by the parent, whose right it takes
+  // Also made by the parent: a bind of what `subpath` leads to without leaving `source`, or of
+  // `source` as it is in another mount namespace; a file system that belongs to the host's network.
+  std::string subpath, mount_namespace;
+  bool by_parent = false;
+  bool is_outside() const { return by_parent || !subpath.empty() || !mount_namespace.empty(); }
   std::string source, target, type;
   std::vector<std::string> words;
   std::string data;  // bytes

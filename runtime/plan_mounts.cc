@@ -71,6 +71,7 @@ class MountPlanner {
     for (const oci::Mount& mount : spec_.mounts) {
       const MountOptions mount_options = parse_mount_options(mount.options);
       if (!is_shared(mount, mount_options) || is_id_mapped(mount, mount_options)) continue;
+      if (mount_options.by_parent) continue;
       if (slots_ == kSharedSlots) {
         throw Error(ErrorKind::kUnsupported,
                     "more than " + std::to_string(kSharedSlots) + " shared mounts");
@@ -167,7 +168,10 @@ class MountPlanner {
     step.flags |= target_flags(target, "");
     if (from.recursive_bind || mount.type == "rbind") step.flags |= kRecursive;
     if (is_id_mapped(mount, from)) step.id_map = id_map_of(mount, from);
-    if (is_shared(mount, from) && step.id_map.empty()) {
+    step.subpath = from.subpath;
+    step.mount_namespace = from.mount_namespace;
+    step.by_parent = from.by_parent;
+    if (is_shared(mount, from) && step.id_map.empty() && !step.is_outside()) {
       step.number = static_cast<std::uint64_t>(slots_++);
       step.note = "shared " + mount.source;
     } else {
@@ -199,6 +203,10 @@ class MountPlanner {
     }
     add_words(from, step);
     add_label(mount.type, step);
+    if (from.by_parent) {  // to the child it is a mount that is there already
+      step.kind = StepKind::kBind;
+      step.by_parent = true;
+    }
     if (mount.type == "tmpfs" && (step.attr_set & MOUNT_ATTR_RDONLY) != 0) {
       step.attr_set &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
       make_read_only_later(target);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kLongestOption = 255;  // of one fsconfig(2) string
 constexpr std::size_t kClassicData = 4095;   // of mount(2)
+constexpr char kOpenToAll[] = "/usr";        // every host has it, and no later step wants it
 constexpr int kFirstLayerFd = 200;           // above what a small process has open
 constexpr std::uint64_t kAllReadOnly = MOUNT_ATTR_RDONLY;
 
@@ -120,8 +121,9 @@ void plan_root(const oci::RuntimeSpec& spec, const CreateOptions& options, const
   } else {
     step = plan_classic_overlay(overlay);
   }
-  // Somewhere to hang it until the pivot; only the child's own mount namespace sees it there.
-  step.target = options.state_dir;
+  // Somewhere to hang it until the pivot; only the child's own mount namespace sees it there. Root
+  // of a user namespace may not look into every folder.
+  step.target = ids.empty() ? options.state_dir.string() : kOpenToAll;
   plan.steps.push_back(std::move(step));
 }
 

@@ -59,6 +59,7 @@ CREATE INDEX hosts_of ON hosts(container);
 
 // Indexes as served, and which manifests they name.
 constexpr char kIndexes[] = "CREATE TABLE indexes(digest PRIMARY KEY,manifests,bytes)WITHOUT ROWID";
+constexpr char kVolumeOptions[] = "ALTER TABLE volumes ADD COLUMN options DEFAULT '{}';";
 
 // On a full disk images and containers can still be removed: the log, which takes a checkpoint at
 // a quarter of this, never asks for a new block. Not every file system can; then it is only a wish.
@@ -66,7 +67,7 @@ constexpr std::int64_t kReservedLog = 1 << 20;
 
 // kMigrations[n] makes version n + 1 out of version n.
 constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables, kCache, kNetworks,
-                                                                 kIndexes};
+                                                                 kIndexes, kVolumeOptions};
 
 std::int64_t version_of(Database& database) {
   Statement query = database.prepare("PRAGMA user_version");

@@ -107,6 +107,7 @@ struct VolumeRow {
   bool anonymous = false;
   std::string labels;  // JSON object
   base::Nanoseconds created = 0;
+  std::string options = "{}";  // JSON object: the local driver's "type", "device", "o"
 };
 
 struct Event {
@@ -253,7 +254,9 @@ class Store {
   std::optional<VolumeRow> find_volume(std::string_view name);
   VolumeRow add_volume(const VolumeRow& row);  // also makes the directory
   std::vector<VolumeRow> list_volumes();
-  void remove_volume(std::string_view name);  // with its contents; the caller knows it is unused
+  // With its contents; kConflict with docker's words where the options of a container name it.
+  void remove_volume(std::string_view name);
+  std::vector<std::string> find_volume_users(std::string_view name);  // ids of containers
   // kConflict with docker's words where a running container is on it; leases of others go with it.
   void remove_network(std::string_view name);
   // Names of containers on networks. set_hosts() replaces all that `container` has; kNotFound where

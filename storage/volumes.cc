@@ -18,7 +18,8 @@ VolumeRow read_volume(const Statement& query) {
   return {.name = query.text(0),
           .anonymous = query.integer(1) != 0,
           .labels = query.text(2),
-          .created = query.integer(3)};
+          .created = query.integer(3),
+          .options = query.text(4)};
 }
 
 // Names become directories; the engine has its own, stricter grammar.
@@ -34,7 +35,7 @@ void check_name(std::string_view name) {
 
 std::optional<VolumeRow> Store::find_volume(std::string_view name) {
   Statement query =
-      database_->prepare("SELECT name,anonymous,labels,created FROM volumes WHERE name=?");
+      database_->prepare("SELECT name,anonymous,labels,created,options FROM volumes WHERE name=?");
   query.bind(name);
   if (!query.step()) return std::nullopt;
   return read_volume(query);
@@ -46,8 +47,8 @@ VolumeRow Store::add_volume(const VolumeRow& row) {
   // Also where the row is there: remove_volume() may have been killed half-way.
   base::make_dirs(volume_dir(row.name));
   if (auto existing = find_volume(row.name)) return *existing;
-  database_->prepare("INSERT INTO volumes VALUES(?,?,?,?)")
-      .bind_all(row.name, row.anonymous, row.labels, row.created)
+  database_->prepare("INSERT INTO volumes VALUES(?,?,?,?,?)")
+      .bind_all(row.name, row.anonymous, row.labels, row.created, row.options)
       .run();
   log_event(*database_, "volume", "create", row.name, render_attributes({{"driver", "local"}}));
   transaction.commit();
@@ -56,15 +57,31 @@ VolumeRow Store::add_volume(const VolumeRow& row) {
 
 std::vector<VolumeRow> Store::list_volumes() {
   Statement query =
-      database_->prepare("SELECT name,anonymous,labels,created FROM volumes ORDER BY name");
+      database_->prepare("SELECT name,anonymous,labels,created,options FROM volumes ORDER BY name");
   std::vector<VolumeRow> rows;
   while (query.step()) rows.push_back(read_volume(query));
   return rows;
 }
 
+// The engine writes a mount of a volume as {…"source":"NAME"…}, and a bind's source is a path.
+std::vector<std::string> Store::find_volume_users(std::string_view name) {
+  const std::string wanted = "\"source\":\"" + std::string(name) + "\"";
+  Statement query = database_->prepare("SELECT id FROM options WHERE instr(options,?)");
+  query.bind(wanted);
+  std::vector<std::string> ids;
+  while (query.step()) ids.push_back(query.text(0));
+  return ids;
+}
+
 void Store::remove_volume(std::string_view name) {
   check_name(name);
   Transaction transaction(*database_);
+  if (const auto users = find_volume_users(name); !users.empty()) {
+    std::string list;
+    for (const std::string& id : users) list += (list.empty() ? "" : ", ") + id;
+    throw base::Error(base::ErrorKind::kConflict,
+                      "remove " + std::string(name) + ": volume is in use - [" + list + "]");
+  }
   database_->prepare("DELETE FROM volumes WHERE name=?").bind(name).run();
   if (database_->changes() == 0) {
     throw base::Error(base::ErrorKind::kNotFound, "get " + std::string(name) + ": no such volume");

@@ -38,13 +38,16 @@ TEST(ContainerFlags, Volumes) {
                                                                  .target = "/b",
                                                                  .readonly = true,
                                                                  .no_copy = true,
-                                                                 .create_source = true}));
+                                                                 .create_source = true,
+                                                                 .mode = "ro,nocopy"}));
   EXPECT_EQ(cli::parse_volume("/b"),
             (MountOption{.kind = MountOption::Kind::kVolume, .target = "/b"}));
   EXPECT_EQ(cli::parse_volume("./x:/b").source, (std::filesystem::current_path() / "x").string());
   EXPECT_EQ(cli::parse_volume("/a:/b:rslave").propagation, "rslave");
-  for (const char* bad :
-       {"", "a", "/a:b", "/a:/b:bogus", "/a:/b:ro:x", "/a:/", ":/b", "x:/b", "a b:/c"}) {
+  for (const char* bad : {"", "a", "/a:b", "/a:/b:bogus", "/a:/b:ro:x", "/a:/", ":/b", "x:/b",
+                          "a b:/c", "/a:/b:ro,rw", "/a:/b:z,Z", "/a:/b:nocopy", "vol:/b:rslave",
+                          "/a:/b:", "/a:/b:idmap=uids=1-2", "/a:/b:idmap=uids=4294967295-0-1",
+                          "/a:/b:idmap=x=0-0-1"}) {
     SCOPED_TRACE(bad);
     EXPECT_THROW(cli::parse_volume(bad), base::Error);
   }
@@ -66,6 +69,55 @@ TEST(ContainerFlags, Mounts) {
     SCOPED_TRACE(bad);
     EXPECT_THROW(cli::parse_mount(bad), base::Error);
   }
+}
+
+TEST(ContainerFlags, IdsOfAMountMayBeMapped) {
+  const MountOption plain = cli::parse_volume("/a:/b:ro,idmap");
+  EXPECT_TRUE(plain.id_mapped && plain.readonly && plain.uid_map.empty());
+  const MountOption mapped = cli::parse_volume("/a:/b:idmap=uids=0-1000-1#1-1-999;gids=5-6-7");
+  EXPECT_EQ(mapped.uid_map, (std::vector<oci::IdMapping>{{0, 1000, 1}, {1, 1, 999}}));
+  EXPECT_EQ(mapped.gid_map, (std::vector<oci::IdMapping>{{5, 6, 7}}));
+  EXPECT_EQ(cli::parse_id_mapping("0:100000:65536"), (oci::IdMapping{0, 100000, 65536}));
+  for (const char* bad : {"", "0:1", "0:1:0", "a:1:1", "0:4294967295:1", "0:1:2:3", "-1:0:1"}) {
+    EXPECT_THROW(cli::parse_id_mapping(bad), base::Error) << bad;
+  }
+}
+
+TEST(ContainerFlags, MountsHaveEveryOptionOfDockers) {
+  const MountOption volume = cli::parse_mount(
+      "type=volume,src=v,dst=/b,volume-subpath=a/b,volume-label=k=v,volume-opt=type=nfs,"
+      "\"volume-opt=o=addr=192.0.2.1,rw\",volume-driver=local,consistency=cached");
+  EXPECT_EQ(volume.subpath, "a/b");
+  EXPECT_EQ(volume.volume_labels.at("k"), "v");
+  EXPECT_EQ(volume.volume_options.at("type"), "nfs");
+  EXPECT_EQ(volume.volume_options.at("o"), "addr=192.0.2.1,rw");
+  const MountOption bind =
+      cli::parse_mount("type=bind,src=/a,dst=/b,bind-propagation=rslave,bind-nonrecursive,ro");
+  EXPECT_EQ(bind.propagation, "rslave");
+  EXPECT_FALSE(bind.recursive);
+  EXPECT_TRUE(bind.readonly);
+  EXPECT_TRUE(
+      cli::parse_mount("type=bind,src=/a,dst=/b,ro,bind-recursive=writable").shallow_readonly);
+  for (const char* bad :
+       {"type=bind,src=/a,dst=/b,volume-nocopy", "type=volume,dst=/b,tmpfs-size=1m",
+        "type=tmpfs,dst=/b,bind-propagation=slave", "type=tmpfs,dst=/b,idmap",
+        "type=tmpfs,dst=/b,tmpfs-mode=9", "type=bind,src=/a,dst=/b,bind-recursive=readonly",
+        "type=bind,src=/a,dst=/b,bind-recursive=x", "type=volume,dst=/b,volume-driver=x",
+        "type=volume,dst=/b,\"volume-opt=o=a"}) {
+    SCOPED_TRACE(bad);
+    EXPECT_THROW(cli::parse_mount(bad), base::Error);
+  }
+}
+
+TEST(ContainerFlags, WhatThereIsOneOfIsChecked) {
+  EXPECT_NO_THROW(options_of({"--runtime", "sampan", "--isolation", "default"}));
+  EXPECT_NO_THROW(options_of({"--volume-driver", "local", "--disable-content-trust"}));
+  for (const auto& bad : std::vector<Words>{
+           {"--gpus", "all"}, {"--runtime", "x"}, {"--isolation", "x"}, {"--volume-driver", "x"}}) {
+    EXPECT_THROW(options_of(bad), base::Error) << bad[0];
+  }
+  EXPECT_EQ(options_of({"--uidmap", "0:1:1"}).user_mode, "private");
+  EXPECT_EQ(options_of({}).user_mode, "");
 }
 
 TEST(ContainerFlags, Ports) {
@@ -109,14 +161,13 @@ TEST(ContainerFlags, Ulimits) {
 TEST(ContainerFlags, Resources) {
   const auto options =
       options_of({"-m", "5m", "--cpus", "0.1", "--pids-limit", "10", "--shm-size", "1g"});
-  EXPECT_EQ(options.memory, 5 << 20);
-  EXPECT_EQ(options.nano_cpus, 100'000'000);
-  EXPECT_EQ(options.pids_limit, 10);
+  EXPECT_EQ(options.limits.memory, 5 << 20);
+  EXPECT_EQ(options.limits.nano_cpus, 100'000'000);
+  EXPECT_EQ(options.limits.pids_limit, 10);
   EXPECT_EQ(options.shm_size, 1 << 30);
   EXPECT_THROW(options_of({"-m", "lots"}), base::Error);
   EXPECT_THROW(options_of({"--cpus", "two"}), base::Error);
   EXPECT_THROW(options_of({"--cpus", "-1"}), base::Error);
-  EXPECT_THROW(options_of({"--memory-swap", "1g"}), base::Error);
   EXPECT_THROW(options_of({"--network", "no-such"}), base::Error);
   EXPECT_THROW(options_of({"--pull", "sometimes"}), base::Error);
 }

@@ -30,8 +30,24 @@ ContainerOptions everything() {
                      .recursive = false,
                      .propagation = "rslave",
                      .tmpfs_options = "size=1m",
-                     .create_source = true},
+                     .create_source = true,
+                     .mode = "ro",
+                     .subpath = "a",
+                     .shallow_readonly = true,
+                     .id_mapped = true,
+                     .uid_map = {{1, 2, 3}},
+                     .gid_map = {{4, 5, 6}},
+                     .volume_labels = {{"l", "1"}},
+                     .volume_options = {{"type", "tmpfs"}}},
                     {}};
+  options.cgroup_parent = "/parent";
+  options.pid_mode = options.ipc_mode = options.uts_mode = options.cgroup_mode = "host";
+  options.user_mode = "auto";
+  options.uid_mappings = {{0, 1, 2}};
+  options.gid_mappings = {{3, 4, 5}};
+  options.device_rules = {"c 1:* r"};
+  options.volumes_from = {"x:ro"};
+  options.annotations = {{"a", "b"}};
   options.ports = {{.host_address = "127.0.0.1",
                     .host_port = 8080,
                     .container_port = 80,
@@ -41,14 +57,28 @@ ContainerOptions everything() {
   options.dns_search = {"."};
   options.dns_options = {"ndots:1"};
   options.extra_hosts = {"a:1.2.3.4"};
-  options.memory = 1;
-  options.memory_swap = -1;
-  options.memory_reservation = 2;
+  options.limits.memory = 1;
+  options.limits.memory_swap = -1;
+  options.limits.memory_reservation = 2;
   options.shm_size = 3;
-  options.nano_cpus = 4;
-  options.pids_limit = -1;
-  options.cpu_shares = 5;
-  options.cpuset_cpus = "0-1";
+  options.limits.nano_cpus = 4;
+  options.limits.pids_limit = -1;
+  options.limits.cpu_shares = 5;
+  options.limits.cpuset_cpus = "0-1";
+  options.limits.cpuset_mems = "0";
+  options.limits.kernel_memory = 6;
+  options.limits.memory_swappiness = 0;
+  options.limits.oom_kill_disable = true;
+  options.limits.cpu_period = 7;
+  options.limits.cpu_quota = 8;
+  options.limits.cpu_realtime_period = 9;
+  options.limits.cpu_realtime_runtime = 10;
+  options.limits.blkio_weight = 11;
+  options.limits.blkio_weight_devices = {{.path = "/dev/a", .weight = 12}};
+  options.limits.read_bps = {{.path = "/dev/a", .rate = 13}};
+  options.limits.write_bps = {{.path = "/dev/b", .rate = 14}};
+  options.limits.read_iops = {{.path = "/dev/c", .rate = 15}};
+  options.limits.write_iops = {{.path = "/dev/d", .rate = 16}};
   options.cap_add = {"NET_ADMIN"};
   options.cap_drop = {"ALL"};
   options.security_opt = {"no-new-privileges"};

@@ -27,9 +27,9 @@ TEST(Device, TextsAreTakenApart) {
 
 TEST(Resources, FollowTheOptions) {
   ContainerOptions options;
-  options.memory = 100 << 20;
-  options.nano_cpus = 100'000'000;
-  options.pids_limit = 20;
+  options.limits.memory = 100 << 20;
+  options.limits.nano_cpus = 100'000'000;
+  options.limits.pids_limit = 20;
   const oci::Resources resources = plan_resources(options, {});
   EXPECT_EQ(resources.memory.limit, 100 << 20);
   EXPECT_EQ(resources.memory.swap, 200 << 20);
@@ -39,14 +39,52 @@ TEST(Resources, FollowTheOptions) {
   EXPECT_EQ(resources.devices, runtime::default_device_rules());
 }
 
-TEST(Resources, SwapBelowMemoryIsRefused) {
+TEST(Resources, EveryLimitArrives) {
   ContainerOptions options;
-  options.memory_swap = 10;
-  EXPECT_THROW(plan_resources(options, {}), base::Error);
-  options.memory = 20;
-  EXPECT_THROW(plan_resources(options, {}), base::Error);
-  options.memory_swap = -1;
-  EXPECT_EQ(plan_resources(options, {}).memory.swap, -1);
+  options.limits = {.memory = 100,
+                    .memory_swap = -1,
+                    .memory_reservation = 50,
+                    .memory_swappiness = 0,
+                    .oom_kill_disable = true,
+                    .cpu_period = 20000,
+                    .cpu_quota = 10000,
+                    .cpu_realtime_period = 1000,
+                    .cpu_realtime_runtime = 500,
+                    .cpu_shares = 512,
+                    .cpuset_cpus = "0",
+                    .cpuset_mems = "0",
+                    .pids_limit = -1,
+                    .blkio_weight = 300};
+  const oci::Resources resources = plan_resources(options, {});
+  EXPECT_EQ(resources.memory.swap, -1);
+  EXPECT_EQ(resources.memory.reservation, 50);
+  EXPECT_EQ(resources.memory.swappiness, 0U);
+  EXPECT_EQ(resources.memory.disable_oom_killer, true);
+  EXPECT_EQ(resources.cpu.period, 20000U);
+  EXPECT_EQ(resources.cpu.quota, 10000);
+  EXPECT_EQ(resources.cpu.realtime_period, 1000U);
+  EXPECT_EQ(resources.cpu.realtime_runtime, 500);
+  EXPECT_EQ(resources.cpu.shares, 512U);
+  EXPECT_EQ(resources.cpu.cpus, "0");
+  EXPECT_EQ(resources.cpu.mems, "0");
+  EXPECT_EQ(resources.pids_limit, -1);
+  EXPECT_EQ(resources.block_io.weight, 300);
+}
+
+TEST(Resources, DisksAreLimitedByNumber) {
+  const ResourceLimits limits = {.blkio_weight_devices = {{.path = "/dev/sda", .weight = 100}},
+                                 .read_bps = {{.path = "/dev/sda", .rate = 1}},
+                                 .write_bps = {{.path = "/dev/sdb", .rate = 2}},
+                                 .read_iops = {{.path = "/dev/sda", .rate = 3}},
+                                 .write_iops = {{.path = "/dev/sda", .rate = 4}}};
+  oci::Resources::BlockIo io;
+  plan_disk_limits(limits, {{"/dev/sda", {8, 0}}, {"/dev/sdb", {8, 16}}}, io);
+  EXPECT_EQ(io.weight_devices.at(0).weight, 100);
+  EXPECT_EQ(io.weight_devices.at(0).major, 8);
+  EXPECT_EQ(io.throttle_read_bps.at(0), (oci::ThrottleDevice{.major = 8, .minor = 0, .rate = 1}));
+  EXPECT_EQ(io.throttle_write_bps.at(0), (oci::ThrottleDevice{.major = 8, .minor = 16, .rate = 2}));
+  EXPECT_EQ(io.throttle_read_iops.at(0).rate, 3U);
+  EXPECT_EQ(io.throttle_write_iops.at(0).rate, 4U);
 }
 
 TEST(Resources, DevicesGetARuleEach) {

@@ -54,6 +54,15 @@ TEST(MountOptions, RefusesWhatItMustNotIgnore) {
   }
 }
 
+TEST(MountOptions, OursSayWhereAMountIsMadeFrom) {
+  const MountOptions options = parse_mount_options(
+      {"bind", "x-sampan.subpath=a/b", "x-sampan.namespace=/proc/1/ns/mnt", "x-sampan.host"});
+  EXPECT_EQ(options.subpath, "a/b");
+  EXPECT_EQ(options.mount_namespace, "/proc/1/ns/mnt");
+  EXPECT_TRUE(options.by_parent);
+  EXPECT_TRUE(options.data.empty());
+}
+
 TEST(MountOptions, Propagation) {
   EXPECT_EQ(find_propagation("rshared").type, static_cast<std::uint64_t>(MS_SHARED));
   EXPECT_TRUE(find_propagation("rshared").recursive);

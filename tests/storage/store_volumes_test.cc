@@ -29,6 +29,14 @@ TEST(StoreVolumes, AreMadeFoundAndRemoved) {
             "get data: no such volume");
 }
 
+TEST(StoreVolumes, OptionsAreKept) {
+  const TempRoot root;
+  Store store(root.store());
+  store.add_volume({.name = "ram", .labels = "{}", .created = 1, .options = R"({"type":"tmpfs"})"});
+  EXPECT_EQ(store.find_volume("ram")->options, R"({"type":"tmpfs"})");
+  EXPECT_EQ(store.list_volumes().at(0).options, R"({"type":"tmpfs"})");
+}
+
 TEST(StoreVolumes, NamesStayBelowTheirFolder) {
   const TempRoot root;
   Store store(root.store());

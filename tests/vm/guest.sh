@@ -147,6 +147,38 @@ test_engine_runs_and_limits() {
   eventually gone "$id"
 }
 
+# Reads and writes of a real block device take as long as they are told to: 3 MB at 1 MB/s, 30 operations at 10/s.
+test_disk_limits_bite() {
+  engine() { sampan --root /t/store --state /run/sampan "$@"; }
+  dd if=/dev/zero of=/run/disk bs=1M count=8 2> /dev/null
+  disk=$(losetup -f) && losetup "$disk" /run/disk || return 1
+  seconds() {  # FLAG of the limit, then dd's words
+    limit=$1; shift
+    before=$(cut -d. -f1 /proc/uptime)
+    engine run --rm --network none --device "$disk" $limit "$(cat /t/image)" dd "$@" 2> /run/dd.log || { cat /run/dd.log >&2; echo 0; }
+    echo $(($(cut -d. -f1 /proc/uptime) - before))
+  }
+  # What starting takes in this machine is told apart from what the limit takes.
+  free=$(seconds "" if=$disk of=/dev/null bs=64k count=48 iflag=direct)
+  for each in "--device-read-bps=$disk:1mb if=$disk of=/dev/null bs=64k count=48 iflag=direct" \
+    "--device-write-bps=$disk:1mb if=/dev/zero of=$disk bs=64k count=48 oflag=direct" \
+    "--device-read-iops=$disk:10 if=$disk of=/dev/null bs=4k count=30 iflag=direct" \
+    "--device-write-iops=$disk:10 if=/dev/zero of=$disk bs=4k count=30 oflag=direct"; do
+    took=$(seconds $each)
+    [ "$took" -ge $((free + 1)) ] && [ "$took" -ge 2 ] || { echo "$each: $took seconds, $free without a limit"; losetup -d "$disk"; return 1; }
+  done
+  id=$(engine run -d --network none --device-read-bps "$disk:1mb" --device-write-iops "$disk:20" "$(cat /t/image)" sleep 500)
+  line=$(cat "$(path_of "$id")/io.max"); engine rm -f "$id" > /dev/null; losetup -d "$disk"
+  has "$line" rbps=1048576 && has "$line" wiops=20
+}
+
+test_what_version_2_cannot_limit_is_told() {
+  out=$(sampan --root /t/store --state /run/sampan run --rm --network none --memory-swappiness 10 --oom-kill-disable "$(cat /t/image)" true 2>&1)
+  has "$out" "does not support memory swappiness capabilities" && has "$out" "does not support OomKillDisable"
+  out=$(sampan --root /t/store --state /run/sampan run --rm --network none --cpu-rt-runtime 1000 "$(cat /t/image)" true 2>&1)
+  is $? 125 && has "$out" "kernel does not support CPU real-time scheduler"
+}
+
 # The counter goes on from where it was, in the foreground and detached, as a child of another program.
 test_checkpoint_and_restore() {
   start count || return 1

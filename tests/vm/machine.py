@@ -17,8 +17,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
 BIN = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
 GUEST = HERE / "guest.sh"
-# In the order of what they want. All but the first are what criu looks for.
-MODULES = ["overlay", "libcrc32c", "nfnetlink", "nf_tables", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack",
+# In the order of what they want. All but the first two are what criu looks for.
+MODULES = ["overlay", "loop", "libcrc32c", "nfnetlink", "nf_tables", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack",
            "nf_conntrack_netlink", "veth", "tun", "inet_diag", "unix_diag", "tcp_diag", "udp_diag", "af_packet_diag",
            "netlink_diag", "raw_diag"]
 
