@@ -95,6 +95,7 @@ int run_network_inspect(const Globals&, const Words&);
 int run_network_ls(const Globals&, const Words&);
 int run_network_prune(const Globals&, const Words&);
 int run_network_rm(const Globals&, const Words&);
+int run_update(const Globals&, const Words&);
 int run_help(const Globals&, const Words&);
 int run_load(const Globals&, const Words&);
 int run_save(const Globals&, const Words&);

@@ -54,6 +54,7 @@ constexpr Command kCommands[] = {
     {"stop", "Stop one or more running containers", run_stop},
     {"tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", run_tag},
     {"unpause", "Unpause all processes within one or more containers", run_unpause},
+    {"update", "Update configuration of one or more containers", run_update},
     {"wait", "Block until one or more containers stop, then print their exit codes", run_wait},
     {"help", "", run_help},
     // docker's long forms; not in the help, since each is one of the above.
@@ -80,6 +81,7 @@ constexpr Command kCommands[] = {
     {"container start", "", run_start},
     {"container stop", "", run_stop},
     {"container unpause", "", run_unpause},
+    {"container update", "", run_update},
     {"container wait", "", run_wait},
     {"image history", "", run_history},
     {"image import", "", run_import},

@@ -101,8 +101,8 @@ def test_a_flushed_firewall_is_put_back_by_the_next_command(engine, busybox, flu
             server.kill()
             server.wait()
     engine.run("rm", "-f", "first", "second")
-    left = nft("list", "table", "inet", table)
-    assert "elements" not in left
+    for ports in ("ports_of_address", "ports_of_any_address", "ports_of_address6", "ports_of_any_address6"):
+        assert "elements" not in nft("list", "map", "inet", table, ports)
 
 
 def test_containers_reach_each_other_and_the_host(engine, busybox):

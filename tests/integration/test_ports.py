@@ -129,3 +129,18 @@ def test_the_hosts_own_filter_is_obeyed_where_asked(sampan, busybox, registry, t
         assert fetch("127.0.0.1", other) == PAGE
     finally:
         subprocess.run(["nft", "delete", "table", "inet", "hostfilter"], check=True)
+
+
+def test_ports_of_a_running_container_change(engine, busybox):
+    first, second = free_port(), free_port()
+    serve(engine, busybox, "server", "-p", f"{first}:80")
+    engine.run("update", "--publish-add", f"{second}:80", "server")
+    assert fetch("127.0.0.1", first) == PAGE and fetch("127.0.0.1", second) == PAGE and fetch("::1", second) == PAGE
+    engine.run("update", "--publish-rm", f"{first}:80", "server")
+    assert fetch("127.0.0.1", first) != PAGE and fetch("::1", first) != PAGE and fetch("127.0.0.1", second) == PAGE
+    with socket.create_server(("0.0.0.0", first)):
+        assert "already allocated" in engine.run("update", "--publish-add", f"{first}:80", "server", code=1).stderr
+    assert "no public port" in engine.run("update", "--publish-rm", "81", "server", code=1).stderr
+    engine.run("restart", "-t", "0", "server")
+    wait_until(lambda: fetch("127.0.0.1", second) == PAGE, what="httpd")
+    assert engine.out("port", "server").splitlines() == [f"80/tcp -> 0.0.0.0:{second}", f"80/tcp -> [::]:{second}"]

@@ -1,0 +1,45 @@
+// update: what changes of a container that exists, running or not.
+#include "cli/command.h"
+#include "cli/container_flags.h"
+#include "engine/networks.h"
+
+namespace cli {
+namespace {
+
+std::vector<engine::PortOption> ports_in(const Words& texts) {
+  std::vector<engine::PortOption> ports;
+  for (const std::string& text : texts) {
+    for (engine::PortOption& port : parse_ports(text)) ports.push_back(std::move(port));
+  }
+  return ports;
+}
+
+}  // namespace
+
+int run_update(const Globals& globals, const Words& words) {
+  Words added;
+  Words removed;
+  const Words arguments = parse_arguments(
+      {.command = "update",
+       .synopsis = "[OPTIONS] CONTAINER [CONTAINER...]",
+       .summary = "Update configuration of one or more containers",
+       .min_arguments = 1,
+       .max_arguments = kAnyNumber},
+      {{"--publish-add", "list", "Publish more of a container's ports, as -p does", &added},
+       {"--publish-rm", "list", "Publish a container's port no longer ([HOST:]PORT[/PROTO])",
+        &removed}},
+      words);
+  const std::vector<engine::PortOption> add = ports_in(added);
+  const std::vector<engine::PortOption> remove = ports_in(removed);
+  if (add.empty() && remove.empty()) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "you must provide one or more flags when using this command");
+  }
+  engine::Engine engine(globals.config);
+  return for_each_argument(arguments, [&](const std::string& name) {
+    engine::change_ports(engine, name, add, remove);
+    print(name + "\n");
+  });
+}
+
+}  // namespace cli
