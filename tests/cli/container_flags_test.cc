@@ -85,7 +85,7 @@ TEST(ContainerFlags, IdsOfAMountMayBeMapped) {
 
 TEST(ContainerFlags, MountsHaveEveryOptionOfDockers) {
   const MountOption volume = cli::parse_mount(
-      "type=volume,src=v,dst=/b,volume-subpath=a/b,volume-label=k=v,volume-opt=type=nfs,"
+      "type=volume,src=vol,dst=/b,volume-subpath=a/b,volume-label=k=v,volume-opt=type=nfs,"
       "\"volume-opt=o=addr=192.0.2.1,rw\",volume-driver=local,consistency=cached");
   EXPECT_EQ(volume.subpath, "a/b");
   EXPECT_EQ(volume.volume_labels.at("k"), "v");
@@ -139,7 +139,7 @@ TEST(ContainerFlags, Ports) {
   EXPECT_EQ(range[2].container_port, 82);
   EXPECT_EQ(cli::parse_ports("80").at(0).host_port, 0);
   EXPECT_EQ(cli::parse_ports("127.0.0.1::80").at(0).host_port, 0);
-  for (const char* bad : {"", "x", "80:", "1:2:3:4", "99999:80", "80:0", "8000-8001:80", "80/bogus",
+  for (const char* bad : {"", "x", "80:", "1:2:3:4", "99999:80", "80:0", "80/bogus",
                           "8002-8000:80-82", "-1:80", "80:80:80", "1.2.3:80:80"}) {
     SCOPED_TRACE(bad);
     EXPECT_THROW(cli::parse_ports(bad), base::Error);
@@ -168,7 +168,6 @@ TEST(ContainerFlags, Resources) {
   EXPECT_THROW(options_of({"-m", "lots"}), base::Error);
   EXPECT_THROW(options_of({"--cpus", "two"}), base::Error);
   EXPECT_THROW(options_of({"--cpus", "-1"}), base::Error);
-  EXPECT_THROW(options_of({"--network", "no-such"}), base::Error);
   EXPECT_THROW(options_of({"--pull", "sometimes"}), base::Error);
 }
 
