@@ -19,12 +19,12 @@ namespace {
 
 constexpr int kLowerFd = 4;  // the image's merged layers, from the engine
 
-struct Arguments {
+struct CommitArguments {
   std::string root, container, parent, name;
   std::vector<std::string> hidden;
 };
 
-oci::ImageId commit(const Arguments& arguments) {
+oci::ImageId commit(const CommitArguments& arguments) {
   storage::Store store(arguments.root);
   const std::filesystem::path upper = store.container_dir(arguments.container) / "upper";
   // A container that was never started has none.
@@ -43,7 +43,7 @@ oci::ImageId commit(const Arguments& arguments) {
 
 int run_commit_command(int argc, char** argv, EventWriter& events) {
   CLI::App app("Make an image of a container's changes", "sampan-image commit");
-  Arguments arguments;
+  CommitArguments arguments;
   app.add_option("--root", arguments.root, "The store")->required();
   app.add_option("--container", arguments.container, "Its full id")->required();
   app.add_option("--parent", arguments.parent, "The id of its image")->required();

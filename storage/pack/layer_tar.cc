@@ -16,7 +16,7 @@
 namespace storage {
 namespace {
 
-constexpr std::size_t kBufferBytes = 256U << 10U;
+constexpr std::size_t kCopyBytes = 256U << 10U;
 
 [[noreturn]] void throw_corrupt(const std::string& text) {
   throw base::Error(base::ErrorKind::kCorrupt, text);
@@ -141,7 +141,7 @@ class TarRebuild {
   LayerFiles files_;
   const std::function<void(std::string_view)>& sink_;
   base::Sha256Hasher hasher_;
-  std::vector<char> buffer_ = std::vector<char>(kBufferBytes);
+  std::vector<char> buffer_ = std::vector<char>(kCopyBytes);
 };
 
 void check_layer(const Store& store, const oci::DiffId& layer) {

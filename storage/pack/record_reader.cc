@@ -17,7 +17,7 @@
 namespace storage {
 namespace {
 
-constexpr std::size_t kBufferBytes = 128U << 10U;
+constexpr std::size_t kInflatedBytes = 128U << 10U;
 constexpr std::uint64_t kMaxPathBytes = 1U << 20U;
 
 [[noreturn]] void throw_damaged() {
@@ -66,8 +66,8 @@ struct RecordReader::Stream {
 
   base::UniqueFd fd;
   base::CHandle<ZSTD_DCtx, ZSTD_freeDCtx> context;
-  std::vector<char> input = std::vector<char>(kBufferBytes);
-  std::vector<char> output = std::vector<char>(kBufferBytes);
+  std::vector<char> input = std::vector<char>(kInflatedBytes);
+  std::vector<char> output = std::vector<char>(kInflatedBytes);
   ZSTD_inBuffer in = {nullptr, 0, 0};
   std::size_t filled = 0, taken = 0;
 };

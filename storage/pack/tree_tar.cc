@@ -10,16 +10,16 @@
 namespace storage {
 namespace {
 
-constexpr int kMaxDepth = 512;
+constexpr int kMaxTreeDepth = 512;
 
 void write_below(FilePacker& packer, int parent_fd, const std::string& base,
                  const std::string& name, int depth) {
   const base::UniqueFd fd(
       openat(parent_fd, base.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return;  // no directory
-  if (depth > kMaxDepth) {
+  if (depth > kMaxTreeDepth) {
     throw base::Error(base::ErrorKind::kUnsupported,
-                      "more than " + std::to_string(kMaxDepth) + " levels of directories");
+                      "more than " + std::to_string(kMaxTreeDepth) + " levels of directories");
   }
   for (const std::string& child : base::sorted_names(fd.get())) {
     const std::string path = name + "/" + child;

@@ -23,7 +23,7 @@ namespace {
 using namespace std::literals;
 
 constexpr std::uint64_t kFreeBytes = 1ULL << 30U;
-constexpr std::size_t kBlockBytes = 256U << 10U;
+constexpr std::size_t kOutputBytes = 256U << 10U;
 
 bool is_xz(std::string_view head) { return head.starts_with("\xfd\x37zXZ\0"sv); }
 bool is_bzip2(std::string_view head) {
@@ -56,7 +56,7 @@ class Guard {
 
 class BufferOutput : public InflateOutput {
  public:
-  explicit BufferOutput(Guard& guard) : guard_(guard), buffer_(kBlockBytes) {}
+  explicit BufferOutput(Guard& guard) : guard_(guard), buffer_(kOutputBytes) {}
   std::span<char> space() override { return buffer_; }
   void produce(std::size_t size) override {
     if (size > 0) guard_.produce({buffer_.data(), size});

@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kMaxWindowLog = 27;  // more is a memory bomb; zstd's own limit for `--long`
 
-[[noreturn]] void throw_corrupt(const std::string& text) {
+[[noreturn]] void throw_bad_stream(const std::string& text) {
   throw base::Error(base::ErrorKind::kCorrupt, text);
 }
 
@@ -64,7 +64,7 @@ class GzipCodec : public Inflater::Codec {
   }
 
   void finish() override {
-    if (phase_ == Phase::kMember) throw_corrupt("truncated gzip stream");
+    if (phase_ == Phase::kMember) throw_bad_stream("truncated gzip stream");
   }
 
  private:
@@ -86,8 +86,8 @@ class GzipCodec : public Inflater::Codec {
       state_.avail_out = static_cast<std::uint32_t>(space.size());
       const int status = isal_inflate(&state_);
       if (status < 0) {
-        throw_corrupt(status == ISAL_INCORRECT_CHECKSUM ? "gzip checksum mismatch"
-                                                        : "invalid gzip data");
+        throw_bad_stream(status == ISAL_INCORRECT_CHECKSUM ? "gzip checksum mismatch"
+                                                           : "invalid gzip data");
       }
       output.produce(space.size() - state_.avail_out);
       if (state_.block_state == ISAL_BLOCK_FINISH) {
@@ -144,7 +144,7 @@ class ZstdCodec : public Inflater::Codec {
   }
 
   void finish() override {
-    if (missing_ != 0) throw_corrupt("truncated zstd stream");
+    if (missing_ != 0) throw_bad_stream("truncated zstd stream");
   }
 
  private:
@@ -153,7 +153,7 @@ class ZstdCodec : public Inflater::Codec {
     if (ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge) {
       throw base::Error(base::ErrorKind::kUnsupported, text);
     }
-    throw_corrupt(text);
+    throw_bad_stream(text);
   }
 
   base::CHandle<ZSTD_DCtx, ZSTD_freeDCtx> context_;

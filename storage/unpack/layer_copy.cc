@@ -21,7 +21,7 @@
 namespace storage {
 namespace {
 
-constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+constexpr int kOpenFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
 struct stat stat_at(int dir_fd, const std::string& name) {
   struct stat info = {};
@@ -38,8 +38,8 @@ void copy_tree(int from, int to, const OverlayPolicy& policy) {
       return true;
     }
     base::check(mkdirat(to, name.c_str(), 0700), base::printable(name));
-    const base::UniqueFd child_from = base::open_at(from, name, kOpenDirectory);
-    const base::UniqueFd child_to = base::open_at(to, name, kOpenDirectory);
+    const base::UniqueFd child_from = base::open_at(from, name, kOpenFolder);
+    const base::UniqueFd child_to = base::open_at(to, name, kOpenFolder);
     copy_tree(child_from.get(), child_to.get(), policy);
     return true;
   });
@@ -52,9 +52,9 @@ void copy_tree(int from, int to, const OverlayPolicy& policy) {
 
 // A directory of the copy: our own, so no component is a link.
 base::UniqueFd open_directory(int root, const LayerPath& path) {
-  base::UniqueFd fd = base::open_at(root, ".", kOpenDirectory);
+  base::UniqueFd fd = base::open_at(root, ".", kOpenFolder);
   for (const std::string_view name : path) {
-    fd = base::open_at(fd.get(), std::string(name), kOpenDirectory);
+    fd = base::open_at(fd.get(), std::string(name), kOpenFolder);
   }
   return fd;
 }
@@ -147,7 +147,7 @@ class LinkCopies {
 void hide_lower_roots(int root, const FixUps& fix_ups, const OverlayPolicy& policy) {
   const SameTimes keep(root);
   for (const std::string& name : fix_ups.opaque) {
-    const base::UniqueFd fd = base::open_at(root, name, kOpenDirectory);
+    const base::UniqueFd fd = base::open_at(root, name, kOpenFolder);
     base::check(fsetxattr(fd.get(), policy.opaque_xattr, "y", 1, 0), policy.opaque_xattr);
   }
   for (const std::string& name : fix_ups.whiteouts) {
@@ -159,8 +159,8 @@ void hide_lower_roots(int root, const FixUps& fix_ups, const OverlayPolicy& poli
 
 void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups,
                        const std::filesystem::path& copy, const OverlayPolicy& policy) {
-  const base::UniqueFd from = base::open_file(layer, kOpenDirectory);
-  const base::UniqueFd root = base::open_file(copy, kOpenDirectory);
+  const base::UniqueFd from = base::open_file(layer, kOpenFolder);
+  const base::UniqueFd root = base::open_file(copy, kOpenFolder);
   copy_tree(from.get(), root.get(), policy);
   LinkCopies copies(root.get(), policy);
   for (const FixUps::Link& link : fix_ups.links) {

@@ -17,7 +17,7 @@
 namespace storage {
 namespace {
 
-constexpr std::size_t kBlockBytes = 16U << 10U;
+constexpr std::size_t kReadBytes = 16U << 10U;
 // libarchive keeps an entry's headers in memory, so more is an attack (CVE-2025-58183).
 constexpr std::size_t kMaxHeaderBytes = 2U << 20U;
 
@@ -26,7 +26,7 @@ struct Input {
   int fd = -1;
   std::uint64_t size = 0, position = 0;
   std::size_t header_bytes = 0;  // read since the last entry's header began
-  std::array<char, kBlockBytes> block = {};
+  std::array<char, kReadBytes> block = {};
 
   static la_ssize_t on_read(archive* reader, void* self, const void** bytes) noexcept {
     auto& input = *static_cast<Input*>(self);
@@ -37,7 +37,7 @@ struct Input {
       return ARCHIVE_FATAL;
     }
     input.header_bytes += static_cast<std::size_t>(count);
-    if (input.header_bytes > kMaxHeaderBytes + 2 * kBlockBytes) {
+    if (input.header_bytes > kMaxHeaderBytes + 2 * kReadBytes) {
       archive_set_error(reader, EINVAL, "an entry's header is larger than %zu bytes",
                         kMaxHeaderBytes);
       return ARCHIVE_FATAL;
@@ -56,7 +56,7 @@ struct Input {
   }
 };
 
-[[noreturn]] void throw_corrupt(const std::string& text) {
+[[noreturn]] void throw_bad_archive(const std::string& text) {
   throw base::Error(base::ErrorKind::kCorrupt, "read tar: " + base::printable(text));
 }
 
@@ -65,7 +65,7 @@ bool is_ok(archive* reader, int status) {
   if (status == ARCHIVE_OK || status == ARCHIVE_WARN) return true;
   if (archive_errno(reader) == ENOMEM) throw std::bad_alloc();
   const char* const text = archive_error_string(reader);
-  throw_corrupt(text == nullptr ? "unknown error" : text);
+  throw_bad_archive(text == nullptr ? "unknown error" : text);
 }
 
 ArchiveMember convert(archive* reader, archive_entry* entry) {
@@ -79,7 +79,7 @@ ArchiveMember convert(archive* reader, archive_entry* entry) {
     member.type = ArchiveMember::Type::kOther;
   }
   const la_int64_t size = archive_entry_size(entry);
-  if (size < 0) throw_corrupt("negative size");
+  if (size < 0) throw_bad_archive("negative size");
   member.size = member.type == ArchiveMember::Type::kFile ? static_cast<std::uint64_t>(size) : 0;
   // What the reader has consumed of the stream: all headers of this entry.
   member.offset = static_cast<std::uint64_t>(archive_filter_bytes(reader, 0));
@@ -130,7 +130,7 @@ MemberIndex::MemberIndex(int fd, const IndexLimits& limits) {
                                                        " members or too long names");
     }
     if (member.offset > input.size || member.size > input.size - member.offset) {
-      throw_corrupt("the archive ends inside of " + base::printable(name));
+      throw_bad_archive("the archive ends inside of " + base::printable(name));
     }
     if (name.empty()) continue;
     const auto [place, is_new] = members_.try_emplace(name, member);

@@ -17,7 +17,7 @@
 namespace storage {
 namespace {
 
-constexpr std::uint64_t kBlockBytes = 4096;
+constexpr std::uint64_t kDiskBlock = 4096;
 constexpr std::size_t kMaxDeferredBytes = 64U << 20U;
 
 [[noreturn]] void throw_invalid(const std::string& text) {
@@ -144,7 +144,7 @@ void TreeWriter::add_file(DirNode& parent, const std::string& name, const TarEnt
     stored += piece->bytes.size();
   }
   writers_.end(entry.size, entry.attributes);
-  disk_bytes_ += (stored + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  disk_bytes_ += (stored + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
 }
 
 // Replaces what is no directory.
@@ -154,7 +154,7 @@ DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
   DirNode& node = tree_.add(parent, name);
   node.implied_time = time;
   node.opaque = parent.deleted.contains(name);  // made anew here: nothing may shine through
-  disk_bytes_ += kBlockBytes;
+  disk_bytes_ += kDiskBlock;
   return node;
 }
 
