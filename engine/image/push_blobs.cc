@@ -126,7 +126,7 @@ std::optional<BlobFile> PushBlobs::fetch(const oci::Descriptor& blob,
 
 std::optional<BlobFile> PushBlobs::rebuild(const oci::Descriptor& blob) {
   const auto row = store_.with([&](storage::Store& store) { return store.find_blob(blob.digest); });
-  if (!row || row->recipe.empty()) return std::nullopt;
+  if (!row || !storage::has_recipe(*row)) return std::nullopt;
   base::UniqueFd fd = base::open_file(new_file(), O_RDWR | O_CREAT | O_EXCL, 0600);
   try {
     // Only reads paths of the store: several threads may.

@@ -37,7 +37,8 @@ std::optional<SavedLayer> find_served(storage::Store& store, const oci::Descript
       .blob = blob, .diff_id = id, .file = find_kept(store, blob), .recipe = std::nullopt};
   if (layer.file) return layer;
   layer.recipe = store.find_blob(blob.digest);
-  const bool is_known = layer.recipe && !layer.recipe->recipe.empty() && layer.recipe->layer == id;
+  const bool is_known =
+      layer.recipe && storage::has_recipe(*layer.recipe) && layer.recipe->layer == id;
   if (!is_known || !storage::has_layer_tar(store, id)) return std::nullopt;
   return layer;
 }

@@ -37,8 +37,8 @@ class Eviction {
 
   bool can_be_made(BlobRow& blob) {
     if (!has_layer_tar(store_, blob.layer)) return false;
-    if (blob.recipe.empty() && !request_.dry_run) search(blob);
-    return !blob.recipe.empty() && blob.recipe != kNoRecipe;
+    if (!is_searched(blob) && !request_.dry_run) search(blob);
+    return has_recipe(blob);
   }
 
   // The result is remembered either way: looking for it takes its time.

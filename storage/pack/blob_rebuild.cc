@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/trace.h"
+#include "storage/pack/blob_record.h"
 #include "storage/pack/compressor.h"
 #include "storage/pack/layer_tar.h"
 
@@ -22,6 +23,8 @@ namespace {
 constexpr std::size_t kBufferBytes = 256U << 10U;
 constexpr std::size_t kMaxHeadBytes = 4096;
 constexpr std::size_t kMaxTailBytes = 512;  // of gzip: 8, and what padding a tool leaves
+// What a row says where a search found nothing; before the number of the search that did.
+constexpr std::string_view kNoRecipePrefix = "none";
 constexpr std::string_view kDigits = "0123456789abcdef";
 
 using Method = CompressorChoice::Method;
@@ -199,15 +202,19 @@ void write_kept(const BlobRow& blob, BlobFile& file,
 
 void write_made(const Store& store, const BlobRow& blob,
                 const std::function<void(std::string_view)>& sink) {
-  Recipe recipe = parse_recipe(blob.recipe);
-  if (recipe.choice.method == Method::kZstd) {
-    recipe.choice.input_size = layer_tar_size(store, blob.layer);
-  }
   base::Sha256Hasher hasher;
   const auto give = [&](std::string_view bytes) {
     hasher.update(bytes);
     sink(bytes);
   };
+  if (is_record_recipe(blob.recipe)) {
+    write_recorded_blob(store, blob, give);
+    return check_digest(blob, hasher);
+  }
+  Recipe recipe = parse_recipe(blob.recipe);
+  if (recipe.choice.method == Method::kZstd) {
+    recipe.choice.input_size = layer_tar_size(store, blob.layer);
+  }
   if (!recipe.head.empty()) give(recipe.head);
   const auto compressor = make_compressor(recipe.choice, give);
   write_layer_tar(store, blob.layer, [&](std::string_view bytes) { compressor->write(bytes); });
@@ -252,13 +259,17 @@ std::optional<std::string> find_recipe(const Store& store, const BlobRow& blob) 
                                " can be made again: " + render_choice(choice));
     return render_choice(choice) + " " + to_hex(head.substr(0, head_size)) + " " + to_hex(tail);
   }
-  return std::nullopt;
+  return head_size > 0 ? make_blob_record(store, blob) : std::nullopt;
+}
+
+bool has_recipe(const BlobRow& blob) {
+  return !blob.recipe.empty() && !blob.recipe.starts_with(kNoRecipePrefix);
 }
 
 void write_blob(const Store& store, const BlobRow& blob,
                 const std::function<void(std::string_view)>& sink) {
   if (auto file = open_kept(store, blob)) return write_kept(blob, *file, sink);
-  if (blob.recipe.empty() || blob.recipe == kNoRecipe) {
+  if (!has_recipe(blob)) {
     throw base::Error(base::ErrorKind::kNotFound,
                       "blob " + blob.digest.hex().substr(0, 12) + " is not kept");
   }
