@@ -82,7 +82,15 @@ std::optional<std::string> make_blob_record(const Store& store, const BlobRow& b
 void write_recorded_blob(const Store& store, const BlobRow& blob,
                          const std::function<void(std::string_view)>& sink) {
   const std::string record = base::read_file(record_path(store, blob), kMaxRecordFile);
-  rebuild(store, blob, record, sink);
+  std::uint64_t size = 0;
+  rebuild(store, blob, record, [&](std::string_view bytes) {
+    size += bytes.size();
+    // Only a damaged record makes more, and that might have no end.
+    if (blob.size != 0 && size > blob.size) {
+      throw base::Error(base::ErrorKind::kCorrupt, "a blob's record is damaged");
+    }
+    sink(bytes);
+  });
 }
 
 }  // namespace storage

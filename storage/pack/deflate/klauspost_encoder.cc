@@ -55,6 +55,9 @@ void KlauspostEncoder::start_segment(std::uint64_t end) {
   const std::uint64_t size = position() - segment_begin_;
   segment_begin_ = position();
   if (segments_ == Segments::kContinued) return;
+  // What another worker remembered of the dictionary this one does not know.
+  std::fill(short_.begin(), short_.end(), Mark{0});
+  std::fill(long_.begin(), long_.end(), Pair{});
   has_dictionary_ = size <= kDictionary;
   forget(has_dictionary_ ? position() : position() - kDictionary);
 }

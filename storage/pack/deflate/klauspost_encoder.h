@@ -45,7 +45,6 @@ class KlauspostEncoder : public UnitEncoder {
   std::uint64_t unit_end_ = 0;
   std::uint64_t segment_begin_ = 0;
   bool has_dictionary_ = true;  // false: to be read before the segment's first unit
-  std::uint64_t dictionary_begin_ = 0;
 };
 
 }  // namespace storage
