@@ -48,7 +48,7 @@ void RecordCoder::block_head(DeflateBlock& block) {
 }
 
 std::uint8_t RecordCoder::padding(std::uint8_t bits) {
-  return static_cast<std::uint8_t>(padding_.code(coder_, bits & 7U));
+  return static_cast<std::uint8_t>(padding_.code(coder_, bits & 0x7FU));
 }
 
 std::uint32_t RecordCoder::number(std::uint32_t value, std::uint32_t guess) {

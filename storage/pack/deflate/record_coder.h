@@ -51,7 +51,8 @@ class RecordCoder {
   NumberModel text_size_, segment_, stored_, run_, run_count_;
   SymbolModel<8> text_byte_;
   SymbolModel<2> kind_, runs_kind_;
-  SymbolModel<3> padding_, run_length_;
+  SymbolModel<3> run_length_;
+  SymbolModel<7> padding_;
   std::array<SymbolModel<8>, 2> length_;
   std::array<NumberModel, 2> distance_;
   SymbolModel<5> literal_count_, distance_count_, run_symbol_;
