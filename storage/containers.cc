@@ -43,17 +43,20 @@ ContainerRow read_container(const Statement& query) {
           .exit_code = static_cast<int>(query.integer(12)),
           .oom_killed = query.integer(13) != 0,
           .auto_remove = query.integer(14) != 0,
+          .restarts = static_cast<int>(query.integer(19)),
+          .stopped = query.integer(20) != 0,
           .error = query.text(17),
-          .options = query.text(20),
+          .options = query.text(22),
           .ports = query.text(18),
-          .labels = query.text(19)};
+          .labels = query.text(21)};
 }
 
 void bind_container(Statement& statement, const ContainerRow& row) {
   statement.bind_all(row.id, row.name, row.image.hex(), static_cast<int>(row.status), row.created,
                      row.started, row.finished, row.init.pid, row.init.start_time, row.monitor.pid,
                      row.monitor.start_time, row.boot_id, row.exit_code, row.oom_killed,
-                     row.auto_remove, row.image_name, row.command, row.error, row.ports);
+                     row.auto_remove, row.image_name, row.command, row.error, row.ports,
+                     row.restarts, row.stopped);
 }
 
 [[noreturn]] void throw_no_such_container(std::string_view id) {
@@ -97,7 +100,8 @@ void log_change(Database& database, const ContainerRow& old_row, const Container
     log_container(database, "pause", row);
   } else if (row.status == kRunning) {
     log_container(database, was_alive ? "unpause" : "start", row);
-  } else if (row.status == kExited || (was_alive && row.status != kCreated)) {
+  } else if ((row.status == kExited && old_row.status != kRestarting) ||
+             (was_alive && row.status != kCreated)) {
     log_event(database, "container", "die", row.id,
               render_attributes({{"exitCode", std::to_string(row.exit_code)},
                                  {"image", row.image_name},
@@ -111,7 +115,8 @@ void write_container(Database& database, const ContainerRow& old_row, const Cont
   Statement update = database.prepare(
       "UPDATE containers SET name=?2,image=?3,status=?4,created=?5,started=?6,finished=?7,"
       "init_pid=?8,init_start=?9,monitor_pid=?10,monitor_start=?11,boot=?12,exit_code=?13,"
-      "oom_killed=?14,auto_remove=?15,image_name=?16,command=?17,error=?18,ports=?19 WHERE id=?1");
+      "oom_killed=?14,auto_remove=?15,image_name=?16,command=?17,error=?18,ports=?19,"
+      "restarts=?20,stopped=?21 WHERE id=?1");
   bind_container(update, row);
   update.run();
   if (row.labels != old_row.labels || row.options != old_row.options) {
@@ -154,8 +159,8 @@ std::vector<std::uint32_t> Store::add_container_on(const ContainerRow& row,
   check_name_is_free(*database_, row.name, {});
   check_image(*database_, row.image, row.image_name);
   {
-    Statement insert =
-        database_->prepare("INSERT INTO containers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    Statement insert = database_->prepare(
+        "INSERT INTO containers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     bind_container(insert, row);
     insert.run();
   }

@@ -31,8 +31,9 @@ Users find_users(Database& database, std::string_view image) {
   query.bind(image);
   while (query.step()) {
     const auto status = static_cast<ContainerStatus>(query.integer(1));
-    const bool is_running =
-        status == ContainerStatus::kRunning || status == ContainerStatus::kPaused;
+    const bool is_running = status == ContainerStatus::kRunning ||
+                            status == ContainerStatus::kPaused ||
+                            status == ContainerStatus::kRestarting;
     auto& slot = is_running ? users.running : users.stopped;
     if (!slot) slot = query.text(0);
   }

@@ -55,6 +55,12 @@ UPDATE networks SET id=lower(hex(randomblob(32)));
 CREATE TABLE hosts(network,name,container,address,address6,PRIMARY KEY(network,name,container))
 WITHOUT ROWID;
 CREATE INDEX hosts_of ON hosts(container);
+
+// Restart policies: how often the monitor has started the container again since a user did, and
+// whether a user was the last to stop it.
+constexpr char kRestarts[] = R"sql(
+ALTER TABLE containers ADD COLUMN restarts DEFAULT 0;
+ALTER TABLE containers ADD COLUMN stopped DEFAULT 0;
 )sql";
 
 // Indexes as served, and which manifests they name.
@@ -66,8 +72,8 @@ constexpr char kVolumeOptions[] = "ALTER TABLE volumes ADD COLUMN options DEFAUL
 constexpr std::int64_t kReservedLog = 1 << 20;
 
 // kMigrations[n] makes version n + 1 out of version n.
-constexpr std::array<const char*, kSchemaVersion> kMigrations = {kTables, kCache, kNetworks,
-                                                                 kIndexes, kVolumeOptions};
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {
+    kTables, kCache, kNetworks, kIndexes, kVolumeOptions, kRestarts};
 
 std::int64_t version_of(Database& database) {
   Statement query = database.prepare("PRAGMA user_version");

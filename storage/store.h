@@ -57,7 +57,15 @@ struct ImageName {
   oci::ImageId image;
 };
 
-enum class ContainerStatus { kCreated, kRunning, kPaused, kExited, kRemoving, kDead };
+enum class ContainerStatus {
+  kCreated,
+  kRunning,
+  kPaused,
+  kExited,
+  kRemoving,
+  kDead,
+  kRestarting,  // it has ended and its monitor waits before it starts it again
+};
 
 struct ContainerRow {
   std::string id;  // 64 hexadecimal digits
@@ -72,6 +80,8 @@ struct ContainerRow {
   int exit_code = 0;
   bool oom_killed = false;
   bool auto_remove = false;
+  int restarts = 0;      // by its restart policy, since a user started it
+  bool stopped = false;  // a user has stopped or killed it since
   std::string error;
   std::string options;  // JSON, owned by engine: everything `create` was told
   std::string ports;    // JSON, owned by engine
