@@ -55,7 +55,7 @@ engine::PullPolicy pull_policy(const std::string& text) {
 
 std::vector<Flag> ContainerFlags::flags() {
   std::vector<Flag> all = identity_flags();
-  for (auto group : {resource_flags(), isolation_flags(), network_flags_.flags()}) {
+  for (auto group : {resource_flags(), isolation_flags(), network_flags_.flags(), life_flags()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;
@@ -228,6 +228,9 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   }
   for (const std::string& entry : options.extra_hosts) check_extra_host(entry);
   network_flags_.apply(options);
+  options.restart = engine::parse_restart_rule(restart_);
+  options.health = health_check();
+  options.health_on_failure = engine::parse_health_action(health_on_failure_);
   options.pull = pull_policy(pull_);
   if (options.network == engine::NetworkMode::kHost && !options.ports.empty()) {
     options.ports.clear();  // docker: discarded with a warning when using host network mode

@@ -29,6 +29,8 @@ class ContainerFlags {
   std::vector<Flag> resource_flags();
   std::vector<Flag> isolation_flags();
   void check_engine_flags() const;
+  std::vector<Flag> life_flags();
+  std::optional<oci::HealthCheck> health_check() const;
 
   NetworkFlags network_flags_;
   engine::ContainerOptions options_;  // what needs no reading
@@ -40,6 +42,10 @@ class ContainerFlags {
       label_files_, sysctls_, log_options_, annotations_, uid_maps_, gid_maps_;
   std::string volume_driver_, gpus_, isolation_, runtime_;
   bool unused_ = false;  // of flags that docker has kept without a meaning
+  std::string restart_ = "no", health_cmd_, health_interval_, health_timeout_, health_start_period_,
+              health_start_interval_, health_on_failure_ = "none";
+  int health_retries_ = 0;
+  bool no_health_check_ = false;
 };
 
 // The parts, each with docker's error words.

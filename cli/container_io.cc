@@ -6,25 +6,10 @@
 #include "base/time.h"
 #include "cli/command.h"
 #include "cli/container_flags.h"
+#include "cli/moments.h"
 
 namespace cli {
 namespace {
-
-// docker's --since and --until: RFC 3339, seconds since the epoch, or a duration back from now.
-base::Nanoseconds parse_moment(const std::string& flag, const std::string& text) {
-  if (text.empty()) return 0;
-  double seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error == std::errc() && end == text.data() + text.size()) {
-    return static_cast<base::Nanoseconds>(seconds * 1e9);
-  }
-  try {
-    return base::now() - base::parse_duration(text);
-  } catch (const base::Error&) {
-    return base::while_doing("invalid value for \"" + flag + "\"",
-                             [&] { return base::parse_rfc3339(text); });
-  }
-}
 
 std::int64_t parse_tail(const std::string& text) {
   if (text == "all") return -1;

@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/time.h"
+#include "cli/filters.h"
 #include "engine/engine.h"
 
 namespace cli {
@@ -32,7 +33,7 @@ class ContainerFilters {
 
  private:
   bool matches(const engine::ContainerInfo& info) const;
-  std::vector<std::pair<std::string, std::string>> filters_;
+  Filters filters_;
 };
 
 }  // namespace cli

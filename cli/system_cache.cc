@@ -29,7 +29,8 @@ struct Summary {
 
 bool is_active(const engine::ContainerInfo& info) {
   return info.row.status == storage::ContainerStatus::kRunning ||
-         info.row.status == storage::ContainerStatus::kPaused;
+         info.row.status == storage::ContainerStatus::kPaused ||
+         info.row.status == storage::ContainerStatus::kRestarting;
 }
 
 std::vector<Summary> summarize(const DiskReport& report) {

@@ -27,6 +27,7 @@ enum class FrameType : std::uint8_t {
   kUnpause = 8,
   kKeepTerminal = 9,  // with a descriptor: the master of an exec whose command leaves it
   kHold = 10,         // as kPause, until this connection ends, however it does
+  kStop = 11,         // one byte, a signal for the first process: it is to end and to stay so
   kNetwork = 20,      // render_network_change(); answered by kDone or kError
   // From the monitor.
   kStarted = 32,  // the program executes and the row says so

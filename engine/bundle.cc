@@ -144,6 +144,13 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
   }
 }
 
+void write_new_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,
+                      BundleInput& input) {
+  input.network = lease_networks(store, config, input.options, input.row.id);
+  set_ports(input.network, input.options, input.image_config, config, store);
+  write_bundle(store, config, directory, input);
+}
+
 fs::path seccomp_cache(const Config& config) { return config.state / "seccomp"; }
 
 void make_writable_layer(const fs::path& container_dir, const storage::OverlayPlan& plan) {

@@ -42,6 +42,11 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
 void write_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,
                   const BundleInput& input);
 
+// The same for a container that has run before: leases its address anew (the same one where it is
+// still its own) and completes `input`'s network first.
+void write_new_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,
+                      BundleInput& input);
+
 // upper and work of the overlay where they are missing; upper's owner and mode are those of the
 // image's root.
 void make_writable_layer(const fs::path& container_dir, const storage::OverlayPlan& plan);

@@ -82,7 +82,7 @@ std::string Engine::commit(std::string_view name_or_id, const CommitRequest& req
   const storage::ImageRow image = state_->store.load_image(row.image);
   const base::UniqueFd config = as_file(oci::render_image_config(plan_config(image, row, request)));
   std::optional<MonitorLink> held;
-  if (request.pause && is_active(row.status)) held = hold(state_->directory_of(row.id));
+  if (request.pause && has_process(row.status)) held = hold(state_->directory_of(row.id));
   const ChangeSource source = open_change_source(state_->store, row);
 
   HelperCommand command{.words = {"commit", "--container", row.id, "--parent", image.id.hex()},

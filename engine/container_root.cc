@@ -41,7 +41,7 @@ ContainerRoot::ContainerRoot(Engine::State& state, std::string_view name_or_id)
     : row_(state.load_current_row(name_or_id)),
       options_(parse_options(row_.options)),
       directory_(state.directory_of(row_.id)) {
-  while (is_active(row_.status)) {
+  while (has_process(row_.status)) {
     if (open_running()) return;
     row_ = state.load_current_row(row_.id);  // it ended just now
   }

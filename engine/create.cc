@@ -120,6 +120,15 @@ void check_options(const ContainerOptions& options, const oci::ImageConfig& imag
     check_volume_options(mount.source, mount.volume_options);
   }
   for (const std::string& device : options.devices) parse_device_option(device);
+  if (options.auto_remove && options.restart.policy != RestartPolicy::kNo) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "conflicting options: cannot specify both --restart and --rm");
+  }
+  if (options.health_on_failure != HealthAction::kNone &&
+      !is_health_checked(merge_health(image.health_check, options.health))) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "cannot set --health-on-failure without a health check");
+  }
   if (options.log_driver != "json-file" && options.log_driver != "none") {
     throw base::Error(base::ErrorKind::kInvalid,
                       "logger: no log driver named '" + options.log_driver + "' is registered");
@@ -194,6 +203,10 @@ std::string Engine::create(const ContainerOptions& given,
   resolve_shared_namespaces(state_->store, input.options);
   add_volumes_from(state_->store, input.options);
   name_volumes(input.options, input.image_config.volumes);
+  input.options.health = merge_health(input.image_config.health_check, given.health);
+  for (const std::string& word : input.image_config.shell) {
+    input.options.health_shell += (input.options.health_shell.empty() ? "" : "\n") + word;
+  }
   if (input.options.stop_signal.empty()) input.options.stop_signal = input.image_config.stop_signal;
 
   storage::ContainerRow& row = input.row;

@@ -3,16 +3,22 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/process.h"
 #include "base/trace.h"
 #include "engine/engine_state.h"
+#include "engine/exit_record.h"
 #include "engine/network_attach.h"
 #include "engine/reconcile.h"
 
 namespace engine {
 
-ContainerInfo make_info(const storage::ContainerRow& row) {
+ContainerInfo make_info(const storage::Store& store, const storage::ContainerRow& row) {
   ContainerInfo info{.row = row, .options = parse_options(row.options)};
+  if (is_health_checked(info.options.health)) {
+    const auto text = base::find_file(health_path(store, row.id));
+    if (text) info.health = parse_health(*text);
+  }
   info.network = parse_network_state(row.ports);
   for (const Attachment& attachment : info.network.attachments) {
     const network::Endpoint& endpoint = attachment.endpoint;
@@ -43,7 +49,10 @@ storage::ContainerRow Engine::State::load_running_row(std::string_view name_or_i
 Engine::Engine(Config config, Purpose purpose) {
   base::TraceStep step("engine", "open the store");
   state_ = std::make_unique<State>(std::move(config), purpose);
-  reconcile(state_->store, state_->config);
+  bool is_revived = false;
+  const std::vector<std::string> wanted = reconcile(state_->store, state_->config, is_revived);
+  if (!wanted.empty()) state_->revive(wanted);
+  if (!is_revived) mark_revived(state_->config);
   state_->store.sweep(storage::Store::Sweep::kQuick);
 }
 
@@ -55,7 +64,7 @@ const Config& Engine::config() const { return state_->config; }
 std::optional<ContainerInfo> Engine::find_container(std::string_view name_or_id) {
   if (!state_->store.find_container(name_or_id)) return std::nullopt;
   try {
-    return make_info(state_->load_current_row(name_or_id));
+    return make_info(state_->store, state_->load_current_row(name_or_id));
   } catch (const base::Error& error) {
     if (error.kind() == base::ErrorKind::kNotFound) return std::nullopt;
     throw;
@@ -63,7 +72,7 @@ std::optional<ContainerInfo> Engine::find_container(std::string_view name_or_id)
 }
 
 ContainerInfo Engine::load_container(std::string_view name_or_id) {
-  return make_info(state_->load_current_row(name_or_id));
+  return make_info(state_->store, state_->load_current_row(name_or_id));
 }
 
 std::vector<ContainerInfo> Engine::list_containers() {
@@ -72,11 +81,11 @@ std::vector<ContainerInfo> Engine::list_containers() {
     if (is_active(row.status) && !state_->is_alive(row.id)) {
       // Between its end and this look: what the row says now, or nothing.
       if (auto settled = settle_orphan(state_->store, state_->config, row)) {
-        containers.push_back(make_info(*settled));
+        containers.push_back(make_info(state_->store, *settled));
       }
       continue;
     }
-    containers.push_back(make_info(row));
+    containers.push_back(make_info(state_->store, row));
   }
   return containers;
 }

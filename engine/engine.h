@@ -43,6 +43,7 @@ struct ContainerInfo {
   std::string ip_address, gateway, mac_address;
   int ip_prefix = 0;
   std::vector<network::PublishedPort> ports;
+  std::optional<Health> health;  // of a container with a health check that has run
 };
 
 // A line of the helper, decoded: kinds resolved, exists, downloading, unpacking, done, retrying.
@@ -116,6 +117,9 @@ class Engine {
   void remove(std::string_view name_or_id, RemoveForce force, RemoveVolumes volumes);
   void pause(std::string_view name_or_id);
   void unpause(std::string_view name_or_id);
+  // Starts what its restart policy wants and nobody has stopped; returns what went wrong, a line
+  // each. (Opening an Engine does as much, with those that "always" wants, once after each boot.)
+  std::vector<std::string> start_wanted();
   void restart(std::string_view name_or_id, std::optional<int> seconds);
   void rename(std::string_view name_or_id, std::string_view new_name);
 

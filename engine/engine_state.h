@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/bundle.h"
 #include "engine/engine.h"
@@ -40,7 +41,11 @@ struct Engine::State {
                                                  RemoveForce force);
 
   // The monitor has it and the program is about to execute: kStarted or kError comes next.
-  MonitorLink begin_start(std::string_view name_or_id, std::uint8_t flags, std::uint8_t wants);
+  // `patience`: how many seconds a monitor that is ending may take.
+  MonitorLink begin_start(std::string_view name_or_id, std::uint8_t flags, std::uint8_t wants,
+                          int patience = 30);
+  // Starts those that are to run again; returns what went wrong, a line each.
+  std::vector<std::string> revive(const std::vector<std::string>& wanted);
 
   // Sends the stop signal, waits, kills, until the exit is recorded.
   void stop_running(const storage::ContainerRow& row, std::optional<int> seconds,
@@ -54,6 +59,6 @@ struct Engine::State {
   std::optional<PreparedStart> prepared;
 };
 
-ContainerInfo make_info(const storage::ContainerRow& row);
+ContainerInfo make_info(const storage::Store& store, const storage::ContainerRow& row);
 
 }  // namespace engine

@@ -4,6 +4,7 @@
 #include "engine/bundle.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/events.h"
 #include "engine/exec_streams.h"
 #include "engine/monitor_link.h"
 #include "engine/process_plan.h"
@@ -75,11 +76,21 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
     throw base::Error(base::ErrorKind::kConflict,
                       "Container " + row.id + " is paused, unpause the container before exec");
   }
+  if (row.status == storage::ContainerStatus::kRestarting) {
+    throw base::Error(
+        base::ErrorKind::kConflict,
+        "Container " + row.id + " is restarting, wait until the container is running");
+  }
   const RunDirectory directory = state_->directory_of(row.id);
   oci::RuntimeSpec spec =
       oci::parse_runtime_spec(base::read_file(directory.path() / "config.json"));
   if (request.privileged) spec.linux_.seccomp.reset();
   const oci::Process process = plan_exec_process(state_->store, row, spec, request);
+  std::string shown;
+  for (const std::string& word : request.command) shown += (shown.empty() ? "" : " ") + word;
+  const std::vector<std::pair<std::string, std::string>> exec_id = {
+      {"execID", base::random_hex(32)}};
+  add_container_event(state_->store, row, "exec_create: " + shown, exec_id);
   ExecStreams streams(request);
   runtime::Executed executed;
   {
@@ -88,6 +99,7 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
         runtime::exec(directory.runtime(), spec, process,
                       {.stdio = streams.theirs(), .cache_dir = seccomp_cache(state_->config)});
   }
+  add_container_event(state_->store, row, "exec_start: " + shown, exec_id);
   streams.close_theirs();
   if (request.detach) {
     leave_terminal(directory, std::move(executed.console));
@@ -95,6 +107,10 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
   }
   const std::optional<int> code = streams.run(executed);
   if (!code) leave_terminal(directory, streams.take_terminal());
+  if (code) {
+    add_container_event(state_->store, row, "exec_die",
+                        {exec_id.front(), {"exitCode", std::to_string(*code)}});
+  }
   return code.value_or(0);
 }
 

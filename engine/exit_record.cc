@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "engine/events.h"
 #include "engine/network_attach.h"
 #include "engine/volumes.h"
 
@@ -29,7 +30,7 @@ void record_names(storage::Store& store, const std::string& id, const NetworkSta
 }
 
 void record_start(storage::Store& store, const std::string& id, const base::ProcessId& init,
-                  const NetworkState& network) {
+                  const NetworkState& network, StartedBy by) {
   const base::ProcessId monitor = base::find_process(getpid()).value_or(base::ProcessId{});
   store.modify_container(id, [&](storage::ContainerRow& row) {
     row.status = storage::ContainerStatus::kRunning;
@@ -42,44 +43,96 @@ void record_start(storage::Store& store, const std::string& id, const base::Proc
     row.oom_killed = false;
     row.error.clear();
     row.ports = render_network_state(network);
+    if (by == StartedBy::kUser) row.restarts = 0;
+    row.stopped = false;
   });
 }
 
-void record_failure(storage::Store& store, const storage::ContainerRow& row,
-                    const base::Error& error) {
+int record_failure(storage::Store& store, const storage::ContainerRow& row,
+                   const base::Error& error) {
+  const int code = start_exit_code(error.kind());
   if (row.auto_remove) {
     store.remove_container(row.id);
     discard_container_files(store, row, parse_options(row.options));
-    return;
+    return code;
   }
   store.set_hosts(row.id, {});
   store.modify_container(row.id, [&](storage::ContainerRow& current) {
-    current.status = storage::ContainerStatus::kCreated;
-    current.exit_code = start_exit_code(error.kind());
+    current.status = current.started == 0 ? storage::ContainerStatus::kCreated
+                                          : storage::ContainerStatus::kExited;
+    current.exit_code = code;
     current.error = error.what();
+    current.init = {};
+    current.monitor = {};
     current.ports.clear();
   });
+  return code;
 }
 
-bool record_exit(storage::Store& store, const storage::ContainerRow& row, int code,
-                 bool oom_killed) {
+bool record_exit(storage::Store& store, const storage::ContainerRow& row, const ExitFacts& facts) {
+  if (facts.oom_killed) add_container_event(store, row, "oom");
   if (row.auto_remove) {
     store.remove_container(row.id);
     return true;
   }
   NetworkState networks;
+  bool comes_back = false;
   const auto written = store.modify_container(row.id, [&](storage::ContainerRow& current) {
     current.status = storage::ContainerStatus::kExited;
-    current.exit_code = code;
-    current.oom_killed = oom_killed;
+    current.exit_code = facts.code;
+    current.oom_killed = facts.oom_killed;
+    current.stopped = facts.stopped;
     current.finished = base::now();
     current.init = {};
     current.monitor = {};
     networks = parse_network_state(current.ports);
+    comes_back = should_return(parse_options(current.options).restart, facts.stopped);
     current.ports.clear();
   });
-  release_networks(store, row.id, networks);
+  if (comes_back) {
+    store.set_hosts(row.id, {});  // its addresses wait for it
+  } else {
+    release_networks(store, row.id, networks);
+  }
   return !written;
+}
+
+void record_restarting(storage::Store& store, const std::string& id, int code, bool oom_killed) {
+  store.set_hosts(id, {});
+  store.modify_container(id, [&](storage::ContainerRow& row) {
+    row.status = storage::ContainerStatus::kRestarting;
+    row.exit_code = code;
+    row.oom_killed = oom_killed;
+    row.finished = base::now();
+    row.init = {};
+    ++row.restarts;
+    row.ports.clear();
+  });
+}
+
+void record_stay(storage::Store& store, const std::string& id, bool stopped) {
+  bool leased = false;
+  store.modify_container(id, [&](storage::ContainerRow& row) {
+    row.status = storage::ContainerStatus::kExited;
+    row.monitor = {};
+    row.stopped = stopped;
+    leased = !should_return(parse_options(row.options).restart, stopped);
+  });
+  if (!leased) return;
+  for (const storage::Lease& lease : store.list_leases()) {
+    if (lease.container == id) store.release_address(id, lease.network);
+  }
+}
+
+void record_health_change(storage::Store& store, const std::string& id, const Health& health) {
+  const auto row = store.find_container(id);
+  if (row) {
+    add_container_event(store, *row, std::string("health_status: ") + health_word(health.status));
+  }
+}
+
+std::filesystem::path health_path(const storage::Store& store, const std::string& id) {
+  return store.container_dir(id) / "health.json";
 }
 
 void record_status(storage::Store& store, const std::string& id, storage::ContainerStatus status) {

@@ -17,21 +17,37 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json state_json(const storage::ContainerRow& row) {
+Json state_json(const storage::ContainerRow& row, const std::optional<Health>& health) {
   using storage::ContainerStatus;
   const bool running = row.status == ContainerStatus::kRunning;
   const bool paused = row.status == ContainerStatus::kPaused;
-  return {{"Status", status_word(row.status)},
-          {"Running", running || paused},
-          {"Paused", paused},
-          {"Restarting", false},
-          {"OOMKilled", row.oom_killed},
-          {"Dead", row.status == ContainerStatus::kDead},
-          {"Pid", running || paused ? row.init.pid : 0},
-          {"ExitCode", row.exit_code},
-          {"Error", row.error},
-          {"StartedAt", base::format_rfc3339(row.started)},
-          {"FinishedAt", base::format_rfc3339(row.finished)}};
+  const bool restarting = row.status == ContainerStatus::kRestarting;
+  Json state = {{"Status", status_word(row.status)},
+                {"Running", running || paused || restarting},
+                {"Paused", paused},
+                {"Restarting", restarting},
+                {"OOMKilled", row.oom_killed},
+                {"Dead", row.status == ContainerStatus::kDead},
+                {"Pid", running || paused ? row.init.pid : 0},
+                {"ExitCode", row.exit_code},
+                {"Error", row.error},
+                {"StartedAt", base::format_rfc3339(row.started)},
+                {"FinishedAt", base::format_rfc3339(row.finished)}};
+  if (health) state["Health"] = Json::parse(render_health(*health));
+  return state;
+}
+
+Json health_check_json(const oci::HealthCheck& check) {
+  Json json = {{"Test", check.test}};
+  const auto add = [&](const char* name, std::int64_t value) {
+    if (value != 0) json[name] = value;
+  };
+  add("Interval", check.interval);
+  add("Timeout", check.timeout);
+  add("StartPeriod", check.start_period);
+  add("StartInterval", check.start_interval);
+  add("Retries", check.retries);
+  return json;
 }
 
 Json list_or_null(const std::vector<std::string>& list) {
@@ -135,7 +151,9 @@ Json host_config_json(const ContainerOptions& options, const oci::RuntimeSpec& s
                  {"LogConfig", {{"Type", options.log_driver}, {"Config", log_options}}},
                  {"NetworkMode", network_word(options)},
                  {"PortBindings", port_bindings(options)},
-                 {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
+                 {"RestartPolicy",
+                  {{"Name", restart_policy_name(options.restart.policy)},
+                   {"MaximumRetryCount", options.restart.max_retries}}},
                  {"AutoRemove", options.auto_remove},
                  {"CapAdd", list_or_null(options.cap_add)},
                  {"CapDrop", list_or_null(options.cap_drop)},
@@ -192,6 +210,7 @@ Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
       {"Entrypoint", list_or_null(entrypoint)},
       {"Labels", Json::parse(input.row.labels, nullptr, false)}};
   if (!options.stop_signal.empty()) config["StopSignal"] = options.stop_signal;
+  if (options.health) config["Healthcheck"] = health_check_json(*options.health);
   if (options.stop_timeout) config["StopTimeout"] = *options.stop_timeout;
   return config;
 }
@@ -234,7 +253,7 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
       {"Created", base::format_rfc3339(row.created)},
       {"Path", arguments.front()},
       {"Args", std::vector<std::string>(arguments.begin() + 1, arguments.end())},
-      {"State", state_json(row)},
+      {"State", state_json(row, info->health)},
       {"Image", row.image.str()},
       {"ResolvConfPath", (directory.path() / "resolv.conf").string()},
       {"HostnamePath", (directory.path() / "hostname").string()},
@@ -242,7 +261,7 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
       {"LogPath",
        input.options.log_driver == "none" ? "" : log_path(state_->store, row.id).string()},
       {"Name", "/" + row.name},
-      {"RestartCount", 0},
+      {"RestartCount", row.restarts},
       {"Driver", "overlay2"},
       {"Platform", "linux"},
       {"MountLabel", ""},

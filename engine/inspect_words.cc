@@ -19,6 +19,8 @@ const char* status_word(storage::ContainerStatus status) {
       return "exited";
     case storage::ContainerStatus::kRemoving:
       return "removing";
+    case storage::ContainerStatus::kRestarting:
+      return "restarting";
     case storage::ContainerStatus::kDead:
       break;
   }

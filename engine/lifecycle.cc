@@ -3,17 +3,21 @@
 
 #include "base/error.h"
 #include "base/process.h"
+#include "base/trace.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/events.h"
 #include "engine/reconcile.h"
 #include "engine/signals.h"
+#include "engine/stop_signal.h"
 #include "runtime/container.h"
 
 namespace engine {
 namespace {
 
 constexpr int kDefaultStopSeconds = 10;
-constexpr int kKillSeconds = 20;  // a process in an uninterruptible sleep may outlive SIGKILL
+constexpr int kStuckMilliseconds = 2'000;
+constexpr int kKillSeconds = 10;  // a process in an uninterruptible sleep may outlive SIGKILL
 
 // Whether the monitor said, within the time, how the container ended, or ended itself.
 bool wait_for_end(MonitorLink& link, int milliseconds) {
@@ -33,6 +37,11 @@ bool wait_for_end(MonitorLink& link, int milliseconds) {
 void signal_init(const storage::ContainerRow& row, int signal) {
   const auto process = base::open_process(row.init);
   if (process) base::send_signal(process->get(), signal);
+}
+
+// Through the monitor, which has to know that it is not to start the container again.
+void ask_to_stop(MonitorLink& link, int signal) {
+  link.send(FrameType::kStop, std::string(1, static_cast<char>(signal)));
 }
 
 void ask_monitor(MonitorLink& link, FrameType request) {
@@ -59,20 +68,35 @@ void Engine::State::stop_running(const storage::ContainerRow& row, std::optional
   if (!link) return;  // it ends by itself right now; whoever looks next sees how
   // A frozen process would not see the signal before it is thawed.
   if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
-  signal_init(row, number);
-  const int patience = seconds.value_or(options.stop_timeout.value_or(kDefaultStopSeconds));
-  if (wait_for_end(*link, patience < 0 ? -1 : patience * 1000)) return;
-  signal_init(row, SIGKILL);
-  if (wait_for_end(*link, kKillSeconds * 1000)) return;
+  int patience = seconds.value_or(options.stop_timeout.value_or(kDefaultStopSeconds));
+  if (row.init.pid != 0 && number != SIGKILL && loses_signal(row.init.pid, number)) {
+    base::trace("engine", "the first process of container " + row.id + " has no handler for " +
+                              signal_name(number) +
+                              ", so it never sees it: it is killed without waiting for it");
+    patience = 0;
+  }
+  add_container_event(store, row, "kill", {{"signal", std::to_string(number)}});
+  ask_to_stop(*link, number);
+  const auto note_stop = [&] { add_container_event(store, row, "stop"); };
+  if (wait_for_end(*link, patience < 0 ? -1 : patience * 1000)) return note_stop();
+  add_container_event(store, row, "kill", {{"signal", std::to_string(SIGKILL)}});
+  ask_to_stop(*link, SIGKILL);
+  if (wait_for_end(*link, kStuckMilliseconds)) return note_stop();
+  signal_init(row, SIGKILL);  // should the monitor itself be stuck
+  if (wait_for_end(*link, kKillSeconds * 1000)) return note_stop();
   throw base::Error(base::ErrorKind::kUnavailable,
                     "container " + row.id + " does not end, not even of SIGKILL");
 }
 
 void Engine::State::kill_and_wait(const storage::ContainerRow& row) {
+  add_container_event(store, row, "kill", {{"signal", std::to_string(SIGKILL)}});
   auto link = connect_monitor(directory_of(row.id), 0);
-  signal_init(row, SIGKILL);
-  if (!link) return;
+  if (!link) return signal_init(row, SIGKILL);
+  // By the monitor, so that it knows before the container ends; by us, should it be stuck.
+  ask_to_stop(*link, SIGKILL);
   if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
+  if (wait_for_end(*link, kStuckMilliseconds)) return;
+  signal_init(row, SIGKILL);
   if (wait_for_end(*link, kKillSeconds * 1000)) return;
   throw base::Error(base::ErrorKind::kUnavailable,
                     "container " + row.id + " does not end, not even of SIGKILL");
@@ -94,6 +118,12 @@ void Engine::kill(std::string_view name_or_id, std::string_view signal) {
                           row.id + " is not running");
   }
   if (number == SIGKILL) return state_->kill_and_wait(row);
+  add_container_event(state_->store, row, "kill", {{"signal", std::to_string(number)}});
+  if (number == stop_signal_of(parse_options(row.options), {})) {
+    if (auto link = connect_monitor(state_->directory_of(row.id), 0)) {
+      return ask_to_stop(*link, number);
+    }
+  }
   signal_init(row, number);
 }
 
@@ -111,6 +141,11 @@ void Engine::pause(std::string_view name_or_id) {
   const storage::ContainerRow row = state_->load_running_row(name_or_id);
   if (row.status == storage::ContainerStatus::kPaused) {
     throw base::Error(base::ErrorKind::kConflict, "Container " + row.id + " is already paused");
+  }
+  if (row.status == storage::ContainerStatus::kRestarting) {
+    throw base::Error(
+        base::ErrorKind::kConflict,
+        "Container " + row.id + " is restarting, wait until the container is running");
   }
   if (auto link = connect_monitor(state_->directory_of(row.id), 0)) {
     ask_monitor(*link, FrameType::kPause);
@@ -137,6 +172,7 @@ void Engine::restart(std::string_view name_or_id, std::optional<int> seconds) {
     state_->stop_running(row, seconds, {});
   }
   start(row.id);
+  add_container_event(state_->store, state_->load_current_row(row.id), "restart");
 }
 
 }  // namespace engine

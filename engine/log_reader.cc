@@ -4,7 +4,9 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
@@ -133,6 +135,7 @@ void LogReader::read_rest() {
     }
     partial_.erase(0, start);
     if (partial_.size() > kMaxLine) partial_.clear();
+    if (watch_ && take_changes()) find_newer_files();
   }
 }
 
@@ -148,47 +151,84 @@ void LogReader::show(std::string_view line) {
   sink_(entry->is_stderr, fixed_time(entry->time) + " " + entry->text);
 }
 
-bool LogReader::open_next() {
-  struct stat newest = {};
-  const bool there = stat(path_.c_str(), &newest) == 0;
-  if (!current_) {
-    if (there) current_ = open_log(path_);
-    return static_cast<bool>(current_);
+bool LogReader::try_find_newer_files() {
+  const int newest = !newer_.empty() ? newer_.back().get() : current_.get();
+  struct stat known = {};
+  if (newest >= 0) base::check(fstat(newest, &known), "fstat");
+  std::vector<base::UniqueFd> found;
+  struct stat first = {};
+  for (int number = 0;; ++number) {
+    base::UniqueFd fd = open_log(numbered(path_, number));
+    if (!fd) break;
+    struct stat info = {};
+    base::check(fstat(fd.get(), &info), "fstat");
+    if (newest >= 0 && same_file(info, known)) break;
+    if (number == 0) first = info;
+    found.push_back(std::move(fd));
   }
-  struct stat ours = {};
-  base::check(fstat(current_.get(), &ours), "fstat");
-  if (!there || same_file(ours, newest)) return false;
-  for (int number = 1;; ++number) {
-    struct stat older = {};
-    if (stat(numbered(path_, number).c_str(), &older) != 0) break;
-    if (!same_file(ours, older)) continue;
-    read_rest();  // what was written before the rename
-    current_ = open_log(numbered(path_, number - 1));
-    return static_cast<bool>(current_);
+  if (found.empty()) return true;
+  struct stat now = {};
+  if (stat(path_.c_str(), &now) != 0 || !same_file(now, first)) return false;
+  for (auto fd = found.rbegin(); fd != found.rend(); ++fd) {
+    flock(fd->get(), LOCK_SH | LOCK_NB);  // see LogWriter::wait_for_followers()
+    newer_.push_back(std::move(*fd));
   }
-  current_ = open_log(path_);  // ours was rotated out of existence meanwhile
-  return static_cast<bool>(current_);
+  return true;
+}
+
+void LogReader::find_newer_files() {
+  constexpr int kAttempts = 100;
+  for (int attempt = 0; attempt < kAttempts && !try_find_newer_files(); ++attempt) {
+  }
+}
+
+bool LogReader::take_changes() {
+  constexpr std::uint32_t kNewFile = IN_CREATE | IN_MOVED_TO | IN_Q_OVERFLOW;
+  char events[4096];
+  bool changed = false;
+  for (ssize_t count = 0; (count = read(watch_.get(), events, sizeof events)) > 0;) {
+    for (char* at = events; at < events + count;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(at);
+      changed = changed || (event->mask & kNewFile) != 0;
+      at += sizeof(inotify_event) + event->len;
+    }
+  }
+  return changed;
 }
 
 void LogReader::drain() {
   if (current_) read_rest();
-  while (open_next()) read_rest();
+  for (;;) {
+    find_newer_files();
+    if (newer_.empty()) return;
+    if (current_) read_rest();  // what was written before it was rotated
+    current_ = std::move(newer_.front());
+    newer_.pop_front();
+    read_rest();
+  }
 }
 
 void LogReader::follow(int writer_pidfd) {
-  const base::UniqueFd watch(base::check(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
-  inotify_add_watch(watch.get(), path_.parent_path().c_str(),
+  // A slow reader holds many files that were rotated away.
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  folder_ = base::open_file(path_.parent_path(), O_RDONLY | O_DIRECTORY);
+  flock(folder_.get(), LOCK_SH | LOCK_NB);
+  if (current_) flock(current_.get(), LOCK_SH | LOCK_NB);
+  watch_.reset(base::check(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
+  inotify_add_watch(watch_.get(), path_.parent_path().c_str(),
                     IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF);
   for (bool ended = false; !ended && !past_end_;) {
     ended = base::has_exited(writer_pidfd);  // asked first: what is read after it is complete
     drain();
     if (ended) return;
-    pollfd items[2] = {{.fd = watch.get(), .events = POLLIN, .revents = 0},
+    pollfd items[2] = {{.fd = watch_.get(), .events = POLLIN, .revents = 0},
                        {.fd = writer_pidfd, .events = POLLIN, .revents = 0}};
     if (poll(items, 2, -1) < 0 && errno != EINTR) base::throw_errno("poll");
-    char events[4096];
-    while (read(watch.get(), events, sizeof events) > 0) {
-    }
+    take_changes();
   }
 }
 

@@ -2,6 +2,7 @@
 // tail is wanted, and follows it while it grows.
 #pragma once
 
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -46,7 +47,11 @@ class LogReader {
   Place find_tail() const;
   void read_rest();  // of the current file
   void drain();      // through rotations, to the newest byte
-  bool open_next();  // the file after the current one; false where that is the newest
+  // Opens the files that are newer than those we know. Whoever holds them loses nothing, however
+  // many times they are rotated away before their turn comes.
+  void find_newer_files();
+  bool try_find_newer_files();  // false: they were rotated meanwhile
+  bool take_changes();          // what inotify tells; true where a file was made or moved
   void show(std::string_view line);
 
   fs::path path_;
@@ -54,6 +59,8 @@ class LogReader {
   Sink sink_;
   std::vector<base::UniqueFd> files_;
   base::UniqueFd current_;
+  std::deque<base::UniqueFd> newer_;  // than the current one, oldest first
+  base::UniqueFd watch_, folder_;     // while it follows
   std::string partial_;
   bool past_end_ = false;  // a line later than `until` was seen
 };

@@ -1,8 +1,12 @@
 #include "engine/log_writer.h"
 
+#include <cerrno>
 #include <charconv>
+#include <ctime>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -30,9 +34,24 @@ std::size_t utf8_length(std::string_view text) {
   return size;
 }
 
+// How much of it, from its start, is written as it is.
+std::size_t plain_length(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    const auto c = static_cast<unsigned char>(text[length]);
+    if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') break;
+    ++length;
+  }
+  return length;
+}
+
 void append_escaped(std::string& out, std::string_view text) {
   static constexpr char kDigits[] = "0123456789abcdef";
   while (!text.empty()) {
+    const std::size_t plain = plain_length(text);
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) return;
     const char c = text[0];
     const std::size_t size = utf8_length(text);
     if (size == 0) {
@@ -60,6 +79,15 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
+void append_line(std::string& line, std::string_view text, Stream stream, std::string_view time) {
+  line += R"({"log":")";
+  append_escaped(line, text);
+  line += stream == Stream::kStdout ? R"(","stream":"stdout","time":")"
+                                    : R"(","stream":"stderr","time":")";
+  line += time;
+  line += "\"}\n";
+}
+
 // Where to cut a long line so that no UTF-8 sequence is cut in two.
 std::size_t cut_before(std::string_view text, std::size_t limit) {
   std::size_t cut = limit;
@@ -70,13 +98,17 @@ std::size_t cut_before(std::string_view text, std::size_t limit) {
 }  // namespace
 
 std::string render_log_line(std::string_view text, Stream stream, base::Nanoseconds time) {
-  std::string line = R"({"log":")";
-  append_escaped(line, text);
-  line += stream == Stream::kStdout ? R"(","stream":"stdout","time":")"
-                                    : R"(","stream":"stderr","time":")";
-  line += base::format_rfc3339(time);
-  line += "\"}\n";
+  std::string line;
+  append_line(line, text, stream, base::format_rfc3339(time));
   return line;
+}
+
+const std::string& LogWriter::render_time(base::Nanoseconds time) {
+  if (time != shown_time_ || shown_time_text_.empty()) {
+    shown_time_ = time;
+    shown_time_text_ = base::format_rfc3339(time);
+  }
+  return shown_time_text_;
 }
 
 LogWriter::LogWriter(fs::path path, LogLimits limits) : path_(std::move(path)), limits_(limits) {}
@@ -112,12 +144,15 @@ void LogWriter::finish(base::Nanoseconds time) {
 }
 
 void LogWriter::add_line(Stream stream, std::string_view text, base::Nanoseconds time) {
-  std::string line = render_log_line(text, stream, time);
-  if (size_ + buffer_.size() + line.size() > limits_.max_size && size_ + buffer_.size() > 0) {
+  const std::size_t before = buffer_.size();
+  append_line(buffer_, text, stream, render_time(time));
+  if (size_ + buffer_.size() > limits_.max_size && size_ + before > 0) {
+    const std::string line = buffer_.substr(before);
+    buffer_.resize(before);
     flush();
     rotate();
+    buffer_ = line;
   }
-  buffer_ += line;
   if (buffer_.size() > 4 * kMaxLine) flush();
 }
 
@@ -138,10 +173,38 @@ void LogWriter::flush() {
   buffer_.clear();
 }
 
+// A follower holds a lock (flock(2)) on the directory, and one on each file that it has not read to
+// its end yet. One that has the newest file loses none, whatever becomes of their names. Whoever
+// stands still is waited for once, and then left alone for a minute.
+void LogWriter::wait_for_followers() {
+  constexpr base::Nanoseconds kPatience = 1'000'000'000;
+  constexpr base::Nanoseconds kGrudge = 60'000'000'000;
+  const base::Nanoseconds start = base::now();
+  if (!file_ || start < ignore_followers_) return;
+  const base::UniqueFd folder(
+      open(path_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto is_locked = [](int fd) {
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+    flock(fd, LOCK_UN);
+    return false;
+  };
+  while (folder && is_locked(folder.get()) && !is_locked(file_.get())) {
+    if (base::now() - start > kPatience) {
+      ignore_followers_ = base::now() + kGrudge;
+      return;
+    }
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 500'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
 void LogWriter::rotate() {
+  wait_for_followers();
   const auto numbered = [&](int number) { return path_.string() + "." + std::to_string(number); };
   if (limits_.max_files <= 1) {
-    if (file_ && ftruncate(file_.get(), 0) != 0) ++lost_lines_;
+    // A new file, not the old one made empty: who follows it still reads that to its end.
+    unlink(path_.c_str());
+    file_.reset();
     size_ = 0;
     return;
   }

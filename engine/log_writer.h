@@ -26,8 +26,9 @@ std::string render_log_line(std::string_view text, Stream stream, base::Nanoseco
 
 // Splits both streams into lines of at most kMaxLine bytes; a longer one is written in parts of
 // which only the last ends in '\n'. Where the size would exceed the limit, <path> becomes <path>.1,
-// that <path>.2, and so on. The file is made at the first byte. A full disk loses log lines, never
-// the container: write() does not throw for it.
+// that <path>.2, and so on; where somebody follows the log (LogReader holds a lock on its
+// directory) that waits until they have the file open, a second at most. The file is made at the
+// first byte. A full disk loses log lines, never the container: write() does not throw for it.
 class LogWriter {
  public:
   static constexpr std::size_t kMaxLine = 16384;
@@ -43,14 +44,19 @@ class LogWriter {
   void add_line(Stream stream, std::string_view text, base::Nanoseconds time);
   void flush();
   void rotate();
+  void wait_for_followers();
+  const std::string& render_time(base::Nanoseconds time);
 
   fs::path path_;
   LogLimits limits_;
   base::UniqueFd file_;
   std::uint64_t size_ = 0;
   std::uint64_t lost_lines_ = 0;
-  std::string pending_[2];  // of each stream: a line that has not ended yet
-  std::string buffer_;      // rendered, not yet written; empty between calls
+  base::Nanoseconds ignore_followers_ = 0;  // until then
+  std::string pending_[2];                  // of each stream: a line that has not ended yet
+  base::Nanoseconds shown_time_ = 0;        // that of shown_time_text_, which many lines share
+  std::string shown_time_text_;
+  std::string buffer_;  // rendered, not yet written; empty between calls
 };
 
 // max-size and max-file of --log-opt. Throws kInvalid with docker's words.

@@ -22,6 +22,7 @@
 #include "engine/monitor_start.h"
 #include "engine/network_change.h"
 #include "engine/network_service.h"
+#include "engine/start_hint.h"
 
 namespace engine {
 namespace {
@@ -117,7 +118,7 @@ class Monitor {
         host_(std::move(host)) {}
 
   int run() {
-    if (!store_) store_.emplace(config_.root);
+    open_store();
     if ((job_.flags & kJobTrace) != 0) {
       base::set_trace_sink([this](const base::TraceEvent& event) {
         if (starter_) starter_->send(FrameType::kTrace, render_trace(event));
@@ -125,25 +126,42 @@ class Monitor {
     }
     std::optional<StartedContainer> container;
     if (!start(container)) return 1;
-    watch(*container);
+    greet(*container);
+    while (carry(*container)) {
+      container.reset();
+      if (!start_again(container)) break;
+    }
+    if (loop_) loop_->flush_clients();
     return 0;
   }
 
  private:
-  // On failure the row says why and the starter is told.
-  bool start(std::optional<StartedContainer>& container) {
+  void open_store() {
+    if (!store_) store_.emplace(config_.root);
+  }
+
+  void launch(std::optional<StartedContainer>& container) {
     try {
       container = create_from_bundle(*store_, config_, directory_, job_.id, host_.get());
       host_.reset();
       start_service(*container);
-      {
-        base::TraceStep step("engine", "execute the program");
-        runtime::start(container->process);
-      }
+      base::TraceStep step("engine", "execute the program");
+      runtime::start(container->process);
+    } catch (const base::Error& error) {
+      if (error.kind() != base::ErrorKind::kCommandNotRunnable) throw;
+      throw explain_refusal(
+          oci::parse_runtime_spec(base::read_file(directory_.path() / "config.json")), error);
+    }
+  }
+
+  // On failure the row says why and the starter is told.
+  bool start(std::optional<StartedContainer>& container) {
+    try {
+      launch(container);
       settle();
       base::TraceStep step("engine", "record that it runs");
       listener_ = listen_for_clients(directory_);
-      record_start(*store_, job_.id, container->process.init, container->network);
+      record_start(*store_, job_.id, container->process.init, container->network, StartedBy::kUser);
     } catch (const base::Error& error) {
       fail(container, error);
       return false;
@@ -174,66 +192,150 @@ class Monitor {
     store_->discard_trash();
   }
 
+  // By its restart policy. One that can't be started stays as it is, and its row says why.
+  bool start_again(std::optional<StartedContainer>& container) {
+    try {
+      open_store();
+      BundleInput input = load_bundle_input(*store_, load_row(*store_, job_.id));
+      write_new_bundle(*store_, config_, directory_, input);
+      launch(container);
+      record_start(*store_, job_.id, container->process.init, container->network,
+                   StartedBy::kPolicy);
+    } catch (const base::Error& error) {
+      service_.reset();
+      if (container) container->ports.reserved.clear();
+      const bool gone = tear_down(directory_);
+      int code = 0;
+      if (const auto row = store_->find_container(job_.id)) {
+        code = record_failure(*store_, *row, error);
+      }
+      leave(code, gone);
+      return false;
+    }
+    return true;
+  }
+
   // After the clone: none of this may reach the container.
   void settle() {
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
+    // Not SIG_IGN, which the next run of the container and its health checks would inherit.
+    signal(SIGHUP, [](int) {});
+    signal(SIGPIPE, [](int) {});
     const base::UniqueFd score(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
     if (score && write(score.get(), kOomScore, sizeof kOomScore - 1) < 0) return;  // not permitted
   }
 
-  void watch(StartedContainer& container) {
+  void greet(StartedContainer& container) {
     LoopHooks hooks = {
         .set_paused = [&](bool pause) { set_paused(pause); },
-        .change_network = [&](std::string_view payload) { change_network(container, payload); },
-        .service = service_ ? service_->fd() : -1,
+        .change_network = [&](std::string_view payload) { change_network(*running_, payload); },
         .on_service =
             [&] {
               service_->serve();
               become_small();
             },
-        .on_idle = [&] { become_small(); }};
-    MonitorLoop loop(container, make_log(*store_, container), std::move(listener_),
-                     std::move(hooks));
+        .on_idle = [&] { become_small(); },
+        .on_health = [&](const Health& health, bool changed) { record_health(health, changed); }};
+    loop_ = std::make_unique<MonitorLoop>(make_log(*store_, container), std::move(listener_),
+                                          std::move(hooks));
     starter_->send(FrameType::kStarted, {});
     const bool attached = (job_.flags & kJobAttached) != 0;
     base::set_trace_sink({});
     if (attached) {
       starter_->set_flags(job_.wants);
-      loop.add_client(std::move(starter_), (job_.wants & kHelloStdin) != 0
-                                               ? MonitorLoop::StdinOnce::kYes
-                                               : MonitorLoop::StdinOnce::kNo);
+      loop_->add_client(std::move(starter_), (job_.wants & kHelloStdin) != 0
+                                                 ? MonitorLoop::StdinOnce::kYes
+                                                 : MonitorLoop::StdinOnce::kNo);
     } else {
       starter_->flush_blocking();
       starter_.reset();
     }
-    finish(container, loop, loop.run());
   }
 
-  // What others wait for comes first: free ports and the row, then the exit code, then the rest.
-  void finish(StartedContainer& container, MonitorLoop& loop, int code) {
-    if (!store_) store_.emplace(config_.root);
+  std::unique_ptr<HealthProbe> make_probe(const StartedContainer& container) {
+    if (!is_health_checked(container.options.health)) return nullptr;
+    auto probe =
+        std::make_unique<HealthProbe>(container.options, directory_, seccomp_cache(config_));
+    write_health(probe->health());
+    return probe;
+  }
+
+  // One run, from its start to what follows its end: true where the container starts again.
+  bool carry(StartedContainer& container) {
+    const base::Nanoseconds started = base::now();
+    running_ = &container;
+    loop_->set_service(service_ ? service_->fd() : -1);
+    const RunEnd end = loop_->run(container, make_probe(container));
+    loop_->set_service(-1);
+    running_ = nullptr;
+    open_store();
     bool oom = false;
     try {
       oom = runtime::read_oom(container.process.cgroup_paths).killed;
     } catch (const base::Error&) {  // the groups are gone already
     }
     service_.reset();
+    withdraw_ports(container);
+    const auto row = store_->find_container(job_.id);
+    const RestartRule rule = row ? parse_options(row->options).restart : RestartRule{};
+    const bool again =
+        row && end.then != AfterEnd::kStay &&
+        (end.then == AfterEnd::kRestart || should_restart(rule, end.code, row->restarts));
+    if (!again) {
+      finish(container, end, oom);
+      return false;
+    }
+    record_restarting(*store_, job_.id, end.code, oom);
+    loop_->send_exit(end.code);
+    container.process.root.reset();
+    static_cast<void>(tear_down(directory_));  // what resists is tried again at the next end
+    become_small();
+    bool stopped = false;
+    if (loop_->wait(backoff_.next(base::now() - started), stopped)) return true;
+    open_store();
+    record_stay(*store_, job_.id, stopped);
+    leave(end.code, tear_down(directory_));
+    return false;
+  }
+
+  static void withdraw_ports(StartedContainer& container) {
     try {
       unpublish_ports(container.network);
     } catch (const base::Error&) {  // tear_down() tries once more
     }
     container.ports.reserved.clear();
-    const bool removed = record_exit(*store_, container.row, code, oom);
-    loop.send_to_all(FrameType::kExit, render_number(static_cast<std::uint64_t>(code), 4));
+  }
+
+  // What others wait for comes first: free ports and the row, then the exit code, then the rest.
+  void finish(StartedContainer& container, const RunEnd& end, bool oom) {
+    const bool removed = record_exit(*store_, container.row,
+                                     {.code = end.code, .oom_killed = oom, .stopped = end.stopped});
+    loop_->send_exit(end.code);
     const bool gone = tear_down(directory_);
     if (removed) discard_container_files(*store_, container.row, container.options);
+    leave(end.code, gone);
+  }
+
+  void leave(int code, bool gone) {
+    loop_->send_exit(code);
     if (gone) directory_.remove();
     job_.lock.reset();
     store_->discard_trash();
     store_->checkpoint();
     store_.reset();
-    loop.flush_clients();
+  }
+
+  void write_health(const Health& health) noexcept {
+    try {
+      open_store();
+      base::replace_file(health_path(*store_, job_.id), render_health(health), 0600);
+    } catch (const base::Error&) {  // no space: the container goes on
+    }
+  }
+
+  void record_health(const Health& health, bool changed) {
+    write_health(health);
+    if (changed) record_health_change(*store_, job_.id, health);
+    become_small();
   }
 
   void set_paused(bool pause) {
@@ -242,14 +344,14 @@ class Monitor {
     } else {
       runtime::resume(directory_.runtime());
     }
-    if (!store_) store_.emplace(config_.root);
+    open_store();
     record_status(*store_, job_.id,
                   pause ? storage::ContainerStatus::kPaused : storage::ContainerStatus::kRunning);
     become_small();
   }
 
   void change_network(StartedContainer& container, std::string_view payload) {
-    if (!store_) store_.emplace(config_.root);
+    open_store();
     const base::Cleanup shrink([&] { become_small(); });
     change_running(*store_, config_, directory_, container, parse_network_change(payload));
     service_->update();
@@ -268,6 +370,9 @@ class Monitor {
   runtime::KnownHost host_;
   std::optional<NetworkService> service_;
   base::UniqueFd listener_;
+  std::unique_ptr<MonitorLoop> loop_;
+  StartedContainer* running_ = nullptr;  // while the loop has it
+  RestartBackoff backoff_;
 };
 
 }  // namespace

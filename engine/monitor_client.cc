@@ -12,7 +12,7 @@ namespace engine {
 MonitorClient::MonitorClient(base::UniqueFd socket) : socket_(std::move(socket)) {}
 
 void MonitorClient::send(FrameType type, std::string_view payload) {
-  if (!is_open()) return;
+  if (!is_open() || leaving_) return;
   outgoing_ += render_frame(type, payload);
   flush();
 }
@@ -30,6 +30,7 @@ void MonitorClient::flush() {
     outgoing_.clear();
     if (outgoing_.capacity() > kMuch) outgoing_.shrink_to_fit();
     sent_ = 0;
+    if (leaving_) close();
   } else if (sent_ > kMuch) {
     outgoing_.erase(0, sent_);
     sent_ = 0;
@@ -53,6 +54,11 @@ void MonitorClient::receive() {
   } else if (count == 0 || errno != EAGAIN) {
     close();
   }
+}
+
+void MonitorClient::close_when_flushed() {
+  leaving_ = true;
+  flush();
 }
 
 void MonitorClient::close() {

@@ -25,13 +25,14 @@ class MonitorClient {
   bool has_pending() const { return sent_ < outgoing_.size(); }
   bool is_behind() const { return outgoing_.size() - sent_ > kMuch; }
 
-  void send(FrameType type, std::string_view payload);
-  void flush();           // as much as the socket takes
-  void flush_blocking();  // all, however long it takes
-  void receive();         // reads what is there into the frame reader; closes at the end
+  void send(FrameType type, std::string_view payload);  // nothing to one that is leaving
+  void flush();                                         // as much as the socket takes
+  void flush_blocking();                                // all, however long it takes
+  void receive();  // reads what is there into the frame reader; closes at the end
   bool next(FrameReader::Frame& frame) { return reader_.next(frame); }
   // What came with the frame that next() gave; empty where nothing did.
   base::UniqueFd take_descriptor() { return std::move(passed_); }
+  void close_when_flushed();  // it gets what it was sent, and nothing more
   void close();
 
  private:
@@ -40,6 +41,7 @@ class MonitorClient {
   std::string outgoing_;
   std::size_t sent_ = 0;
   std::uint8_t flags_ = 0;
+  bool leaving_ = false;
 };
 
 }  // namespace engine

@@ -53,7 +53,7 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       if (!frame.payload.empty()) client.set_flags(static_cast<std::uint8_t>(frame.payload[0]));
       break;
     case FrameType::kStdin:
-      if (!container_.in && !container_.options.tty) {
+      if (container_ == nullptr || (!container_->in && !container_->options.tty)) {
         client.send(FrameType::kStdinTaken, render_number(frame.payload.size(), 4));
         break;
       }
@@ -65,16 +65,21 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       write_stdin();
       break;
     case FrameType::kStdinClosed:
-      if (&client == stdin_owner_ && !container_.options.tty) close_stdin();
+      if (&client == stdin_owner_ && container_ != nullptr && !container_->options.tty) {
+        close_stdin();
+      }
       break;
     case FrameType::kResize:
       resize(frame.payload);
       break;
     case FrameType::kSignal:
-      if (!frame.payload.empty()) {
-        base::send_signal(container_.process.pidfd.get(),
+      if (!frame.payload.empty() && container_ != nullptr) {
+        base::send_signal(container_->process.pidfd.get(),
                           static_cast<unsigned char>(frame.payload[0]));
       }
+      break;
+    case FrameType::kStop:
+      if (!frame.payload.empty()) stop(static_cast<unsigned char>(frame.payload[0]));
       break;
     case FrameType::kPause:
     case FrameType::kUnpause:
@@ -83,6 +88,10 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
       client.send(FrameType::kDone, {});
       break;
     case FrameType::kNetwork:
+      if (container_ == nullptr) {
+        throw base::Error(base::ErrorKind::kConflict,
+                          "the container is restarting, wait until it is running");
+      }
       hooks_.change_network(frame.payload);
       client.send(FrameType::kDone, {});
       break;
@@ -94,7 +103,17 @@ void MonitorLoop::handle(MonitorClient& client, const FrameReader::Frame& frame)
   }
 }
 
+void MonitorLoop::stop(int signal) {
+  end_.then = AfterEnd::kStay;
+  end_.stopped = true;
+  if (container_ != nullptr) base::send_signal(container_->process.pidfd.get(), signal);
+}
+
 void MonitorLoop::pause(MonitorClient& client, FrameType request) {
+  if (container_ == nullptr) {
+    throw base::Error(base::ErrorKind::kConflict,
+                      "the container is restarting, wait until it is running");
+  }
   const bool frozen = paused_ || !holders_.empty();
   if (request == FrameType::kHold) {
     if (!frozen) hooks_.set_paused(true);
@@ -107,7 +126,8 @@ void MonitorLoop::pause(MonitorClient& client, FrameType request) {
 }
 
 void MonitorLoop::let_go(const MonitorClient& client) {
-  if (std::erase(holders_, &client) == 0 || !holders_.empty() || paused_) return;
+  if (std::erase(holders_, &client) == 0 || !holders_.empty() || paused_ || container_ == nullptr)
+    return;
   try {
     hooks_.set_paused(false);
   } catch (const base::Error&) {  // the row says paused, and `unpause` tries again
@@ -137,11 +157,12 @@ bool MonitorLoop::drop_output(int fd) {
 }
 
 void MonitorLoop::resize(std::string_view payload) {
-  if (payload.size() != 4 || !container_.options.tty || !container_.out) return;
+  if (payload.size() != 4 || container_ == nullptr) return;
+  if (!container_->options.tty || !container_->out) return;
   winsize size = {};
   size.ws_row = static_cast<unsigned short>(parse_number(payload.substr(0, 2)));
   size.ws_col = static_cast<unsigned short>(parse_number(payload.substr(2, 2)));
-  ioctl(container_.out.get(), TIOCSWINSZ, &size);  // the kernel tells the foreground group
+  ioctl(container_->out.get(), TIOCSWINSZ, &size);  // the kernel tells the foreground group
 }
 
 void MonitorLoop::forget_closed_clients() {
@@ -153,7 +174,7 @@ void MonitorLoop::forget_closed_clients() {
     }
     if (client.get() == stdin_owner_) {  // killed: what it would have typed will never come
       stdin_owner_ = nullptr;
-      if (!container_.options.tty) close_stdin();
+      if (container_ != nullptr && !container_->options.tty) close_stdin();
     }
   }
   const auto closed = [](const MonitorClient& client) { return !client.is_open(); };
@@ -161,8 +182,12 @@ void MonitorLoop::forget_closed_clients() {
   std::erase_if(clients_, [&](const auto& client) { return closed(*client); });
 }
 
-void MonitorLoop::send_to_all(FrameType type, std::string_view payload) {
-  for (const auto& client : clients_) client->send(type, payload);
+void MonitorLoop::send_exit(int code) {
+  for (const auto& client : clients_) {
+    client->send(FrameType::kExit, render_number(static_cast<std::uint64_t>(code), 4));
+    client->close_when_flushed();
+  }
+  stdin_owner_ = nullptr;
 }
 
 void MonitorLoop::flush_clients() {

@@ -14,7 +14,7 @@ namespace {
 std::vector<network::Connected> list_running(storage::Store& store, const Config& config) {
   std::vector<network::Connected> connected;
   for (const storage::ContainerRow& row : store.list_containers()) {
-    if (!is_active(row.status) || !RunDirectory(config.state, row.id).is_locked()) continue;
+    if (!has_process(row.status) || !RunDirectory(config.state, row.id).is_locked()) continue;
     for (Attachment& attachment : parse_network_state(row.ports).attachments) {
       if (!attachment.cni.empty()) continue;
       if (attachment.link.kind != network::LinkKind::kBridge) continue;
@@ -31,7 +31,7 @@ void withdraw_ended(storage::Store& store, const network::BridgeConfig& bridge,
   for (const auto& [config, endpoint] : connected) {
     if (endpoint.ports.empty()) continue;
     const auto row = store.find_container(endpoint.container_id);
-    if (!row || !is_active(row->status)) network::unpublish(bridge, endpoint);
+    if (!row || !has_process(row->status)) network::unpublish(bridge, endpoint);
   }
 }
 

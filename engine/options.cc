@@ -105,6 +105,22 @@ void visit(Visitor& field, ResourceLimits& limits) {
 }
 
 template <class Visitor>
+void visit(Visitor& field, RestartRule& rule) {
+  field("policy", rule.policy);
+  field("maxRetries", rule.max_retries);
+}
+
+template <class Visitor>
+void visit(Visitor& field, oci::HealthCheck& check) {
+  field("test", check.test);
+  field("interval", check.interval);
+  field("timeout", check.timeout);
+  field("startPeriod", check.start_period);
+  field("startInterval", check.start_interval);
+  field("retries", check.retries);
+}
+
+template <class Visitor>
 void visit(Visitor& field, ContainerOptions& options) {
   field("image", options.image);
   field("command", options.command);
@@ -160,15 +176,21 @@ void visit(Visitor& field, ContainerOptions& options) {
   field("oomScoreAdj", options.oom_score_adj);
   field("logOptions", options.log_options);
   field("logDriver", options.log_driver);
+  field("restart", options.restart);
+  field("health", options.health);
+  field("healthShell", options.health_shell);
+  field("healthOnFailure", options.health_on_failure);
   field("platform", options.platform);
   field("pull", options.pull);
 }
 
 template <class T>
-constexpr bool is_record = std::is_same_v<T, MountOption> || std::is_same_v<T, PortOption> ||
-                           std::is_same_v<T, NetworkOption> || std::is_same_v<T, oci::IdMapping> ||
-                           std::is_same_v<T, DeviceRate> || std::is_same_v<T, DeviceWeight> ||
-                           std::is_same_v<T, oci::Rlimit> || std::is_same_v<T, ContainerOptions>;
+constexpr bool is_record =
+    std::is_same_v<T, MountOption> || std::is_same_v<T, PortOption> ||
+    std::is_same_v<T, NetworkOption> || std::is_same_v<T, oci::IdMapping> ||
+    std::is_same_v<T, DeviceRate> || std::is_same_v<T, DeviceWeight> ||
+    std::is_same_v<T, oci::Rlimit> || std::is_same_v<T, RestartRule> ||
+    std::is_same_v<T, oci::HealthCheck> || std::is_same_v<T, ContainerOptions>;
 
 template <class T>
 struct IsOptional : std::false_type {};

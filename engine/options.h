@@ -9,8 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/health.h"
 #include "engine/resource_limits.h"
+#include "engine/restart_policy.h"
 #include "network/bridge.h"
+#include "oci/image_config.h"
 #include "oci/runtime_spec.h"
 
 namespace engine {
@@ -91,6 +94,10 @@ struct ContainerOptions {
   std::optional<int> oom_score_adj;
   std::map<std::string, std::string> log_options;  // "max-size", "max-file"
   std::string log_driver = "json-file";            // or "none"
+  RestartRule restart;
+  std::optional<oci::HealthCheck> health;  // once created: with what the image says
+  std::string health_shell;                // the image's SHELL, a line each; empty: /bin/sh -c
+  HealthAction health_on_failure = HealthAction::kNone;
   std::string platform;
   PullPolicy pull = PullPolicy::kMissing;
   friend bool operator==(const ContainerOptions&, const ContainerOptions&) = default;

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/exit_record.h"
+#include "engine/inspect_words.h"
 #include "engine/monitor_start.h"
 #include "engine/reconcile.h"
 
@@ -17,7 +18,7 @@ constexpr int kCleanupSeconds = 30;
   const bool paused = row.status == storage::ContainerStatus::kPaused;
   throw base::Error(
       base::ErrorKind::kConflict,
-      "You cannot remove a " + std::string(paused ? "paused" : "running") + " container " + row.id +
+      "You cannot remove a " + std::string(status_word(row.status)) + " container " + row.id +
           (paused ? ". Unpause and then stop the container before attempting removal "
                     "or force remove"
                   : ". Stop the container before attempting removal or force remove"));

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <utility>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -10,6 +11,7 @@
 #include "engine/attach_client.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/events.h"
 #include "engine/exit_record.h"
 #include "engine/network_attach.h"
 #include "engine/reconcile.h"
@@ -17,8 +19,6 @@
 
 namespace engine {
 namespace {
-
-constexpr int kCleanupSeconds = 30;  // how long a monitor that is ending may take
 
 std::uint8_t wanted_streams(const AttachOptions& attach) {
   return static_cast<std::uint8_t>((attach.stdin_open ? kHelloStdin : 0) |
@@ -54,12 +54,12 @@ base::UniqueFd Engine::State::lock_stopped(const storage::ContainerRow& row, int
 }
 
 MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t flags,
-                                       std::uint8_t wants) {
+                                       std::uint8_t wants, int patience) {
   const bool is_prepared = prepared && prepared->input.row.id == name_or_id;
   if (!is_prepared) {
     const storage::ContainerRow row = load_current_row(name_or_id);
-    prepared.emplace(PreparedStart{.input = load_bundle_input(store, row),
-                                   .lock = lock_stopped(row, kCleanupSeconds)});
+    prepared.emplace(
+        PreparedStart{.input = load_bundle_input(store, row), .lock = lock_stopped(row, patience)});
     // What another command did before we had the lock.
     prepared->input.row = load_row(store, row.id);
   }
@@ -73,9 +73,12 @@ MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t
       make_volumes(store, input.options,
                    open_tree(store, input.image, store.container_dir(input.row.id)));
     }
-    if (!is_prepared) input.network = lease_networks(store, config, input.options, input.row.id);
-    set_ports(input.network, input.options, input.image_config, config, store);
-    write_bundle(store, config, directory, input);
+    if (!is_prepared) {
+      write_new_bundle(store, config, directory, input);
+    } else {
+      set_ports(input.network, input.options, input.image_config, config, store);
+      write_bundle(store, config, directory, input);
+    }
     MonitorLink link = monitor->hand_over(input.row.id, std::move(start.lock), flags, wants);
     monitor.reset();
     return link;
@@ -84,6 +87,25 @@ MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t
     directory.remove();
     throw;
   }
+}
+
+std::vector<std::string> Engine::State::revive(const std::vector<std::string>& wanted) {
+  std::vector<std::string> failures;
+  for (const std::string& id : wanted) {
+    try {
+      base::trace("engine", "start container " + id + " again, as its restart policy wants");
+      MonitorLink link = begin_start(id, 0, 0, 0);
+      wait_until_started(link);
+    } catch (const base::Error& error) {
+      // Its row says why; or another command is starting it right now.
+      if (!is_alive(id)) failures.push_back("container " + id + ": " + error.what());
+    }
+  }
+  return failures;
+}
+
+std::vector<std::string> Engine::start_wanted() {
+  return state_->revive(list_wanted(state_->store, StoppedToo::kNo));
 }
 
 void Engine::start(std::string_view name_or_id) {
@@ -122,6 +144,10 @@ std::optional<int> Engine::attach(std::string_view name_or_id, const AttachOptio
     throw base::Error(base::ErrorKind::kConflict,
                       "You cannot attach to a paused container, unpause it first");
   }
+  if (row.status == storage::ContainerStatus::kRestarting) {
+    throw base::Error(base::ErrorKind::kConflict,
+                      "You cannot attach to a restarting container, wait until it is running");
+  }
   if (!is_active(row.status)) {
     throw base::Error(base::ErrorKind::kConflict,
                       "You cannot attach to a stopped container, start it first");
@@ -131,11 +157,14 @@ std::optional<int> Engine::attach(std::string_view name_or_id, const AttachOptio
                        .stdin_open = attach.stdin_open,
                        .forward_signals = attach.forward_signals && !tty,
                        .detach_keys = attach.detach_keys});
+  add_container_event(state_->store, row, "attach");
   auto link = connect_monitor(state_->directory_of(row.id), wanted_streams(attach));
   if (!link) {
     throw base::Error(base::ErrorKind::kUnavailable, "container " + row.id + " ended just now");
   }
-  return client.run(*link);
+  const std::optional<int> code = client.run(*link);
+  if (!code) add_container_event(state_->store, row, "detach");
+  return code;
 }
 
 }  // namespace engine

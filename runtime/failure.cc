@@ -44,6 +44,11 @@ std::string script_interpreter(const std::string& head) {
   return head.substr(begin, head.find_first_of(" \t\r\n", begin) - begin);
 }
 
+bool has_windows_line_end(const std::string& head) {
+  const std::size_t end = head.find('\n');
+  return head.starts_with("#!") && end != std::string::npos && head[end - 1] == '\r';
+}
+
 // A copy of T at `offset`, or nothing where the head is too short.
 template <class T>
 bool read_at(const std::string& head, std::size_t offset, T& value) {
@@ -103,6 +108,12 @@ Error program_not_executed(const std::string& program, const Report& report) {
   if (report.error == ENOENT || report.error == ENOTDIR) {
     std::string interpreter = script_interpreter(head);
     if (interpreter.empty()) interpreter = elf_interpreter(head);
+    if (has_windows_line_end(head)) {
+      return {ErrorKind::kCommandNotFound,
+              start + "its interpreter " + in_quotes(interpreter) + ": " + words_of(report.error) +
+                  ": the script has Windows line endings (CRLF), which become part of that name",
+              report.error};
+    }
     const std::string what =
         interpreter.empty() ? "" : "its interpreter " + in_quotes(interpreter) + ": ";
     return {ErrorKind::kCommandNotFound, start + what + words_of(report.error), report.error};

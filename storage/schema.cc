@@ -55,6 +55,7 @@ UPDATE networks SET id=lower(hex(randomblob(32)));
 CREATE TABLE hosts(network,name,container,address,address6,PRIMARY KEY(network,name,container))
 WITHOUT ROWID;
 CREATE INDEX hosts_of ON hosts(container);
+)sql";
 
 // Restart policies: how often the monitor has started the container again since a user did, and
 // whether a user was the last to stop it.

@@ -1,0 +1,38 @@
+// Filters: docker's --filter in one place: what may be asked for, and how several of them combine.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace cli {
+
+// "key=value" texts, taken apart. Values of one key are alternatives, different keys must all hold
+// (docker's rules); labels must all hold.
+class Filters {
+ public:
+  // Throws docker's words for a text without "=" and for a key that is not `known`. `command`: for
+  // the hint.
+  Filters(const std::string& command, const std::vector<std::string>& texts,
+          std::initializer_list<std::string_view> known);
+
+  bool has(std::string_view key) const;
+  std::vector<std::string> values(std::string_view key) const;
+  const std::vector<std::pair<std::string, std::string>>& all() const { return all_; }
+
+  // Whether a thing fits, which `fits` says for one key and value.
+  using Test = std::function<bool(const std::string& key, const std::string& value)>;
+  bool match(const Test& fits) const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> all_;
+};
+
+// "name" or "name=value" against labels as a JSON object.
+bool matches_label_text(const std::string& labels_json, const std::string& wanted);
+
+}  // namespace cli

@@ -1,0 +1,64 @@
+#include "engine/stop_signal.h"
+
+#include <charconv>
+#include <dirent.h>
+#include <string>
+
+#include "base/cleanup.h"
+#include "base/files.h"
+
+namespace engine {
+namespace {
+
+std::string_view status_field(std::string_view status, std::string_view name) {
+  while (!status.empty()) {
+    const std::string_view line = status.substr(0, status.find('\n'));
+    if (line.starts_with(name)) {
+      std::string_view value = line.substr(name.size());
+      const std::size_t start = value.find_first_not_of(" \t");
+      return start == std::string_view::npos ? std::string_view() : value.substr(start);
+    }
+    status.remove_prefix(std::min(line.size() + 1, status.size()));
+  }
+  return {};
+}
+
+bool has_signal(std::string_view mask, int signal) {
+  std::uint64_t bits = 0;
+  std::from_chars(mask.data(), mask.data() + mask.size(), bits, 16);
+  return ((bits >> static_cast<unsigned>(signal - 1)) & 1U) != 0;
+}
+
+}  // namespace
+
+bool loses_signal(std::string_view status, int signal) {
+  const std::string_view pids = status_field(status, "NSpid:");
+  const std::string_view caught = status_field(status, "SigCgt:");
+  if (pids.empty() || caught.empty()) return false;
+  const std::size_t last = pids.find_last_of(" \t");
+  if (last == std::string_view::npos || pids.substr(last + 1) != "1") return false;
+  return !has_signal(caught, signal) && !has_signal(status_field(status, "SigBlk:"), signal);
+}
+
+bool loses_signal(pid_t pid, int signal) {
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  const base::CHandle<DIR, closedir> stream(opendir(tasks.c_str()));
+  if (!stream) return false;
+  bool seen = false;
+  while (const dirent* entry = readdir(stream.get())) {
+    if (entry->d_name[0] == '.') continue;
+    std::string file = tasks;
+    file.append("/").append(entry->d_name).append("/status");
+    std::string status = base::find_file(file).value_or("");
+    // A thread is numbered for itself; the process is what counts.
+    if (entry->d_name != std::to_string(pid)) {
+      if (has_signal(status_field(status, "SigBlk:"), signal)) return false;
+      continue;
+    }
+    if (!loses_signal(status, signal)) return false;
+    seen = true;
+  }
+  return seen;
+}
+
+}  // namespace engine
