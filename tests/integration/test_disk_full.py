@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import Sampan
+from conftest import Sampan, wait_until
 from image import Image, LayerTar, busybox_layer
 
 MEGABYTE = 1 << 20
@@ -29,7 +29,8 @@ def small(tmp_path):
 
 
 def resize(store, extra):
-    """The disk has room for `extra` bytes more than what is there."""
+    """The disk has room for `extra` bytes more than what is there, once the janitor has gone home."""
+    wait_until(lambda: not any((store.root / "trash").glob("*")), seconds=60, what="an empty trash")
     disk = store.folder.parent
     used = shutil.disk_usage(disk).used
     subprocess.run(["mount", "-o", f"remount,size={(used + extra) // 4096 * 4096}", str(disk)], check=True)
