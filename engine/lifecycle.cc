@@ -17,6 +17,9 @@ namespace {
 
 constexpr int kDefaultStopSeconds = 10;
 constexpr int kStuckMilliseconds = 2'000;
+// How long a program has, from its start, to come to its handlers.
+constexpr base::Nanoseconds kSettleTime = 1'000'000'000;
+constexpr int kSettleStepMilliseconds = 10;
 constexpr int kKillSeconds = 10;  // a process in an uninterruptible sleep may outlive SIGKILL
 
 // Whether the monitor said, within the time, how the container ended, or ended itself.
@@ -53,6 +56,17 @@ void ask_monitor(MonitorLink& link, FrameType request) {
   throw base::Error(base::ErrorKind::kUnavailable, "the container ended just now");
 }
 
+// Whether the first process will not see the signal, however long one waits. True only of a program
+// that has had time to come to its handlers; nullopt: it ended meanwhile.
+std::optional<bool> is_lost(MonitorLink& link, const storage::ContainerRow& row, int signal) {
+  if (row.init.pid == 0 || signal == SIGKILL) return false;
+  while (loses_signal(row.init.pid, signal)) {
+    if (base::now() - row.started >= kSettleTime) return true;
+    if (wait_for_end(link, kSettleStepMilliseconds)) return std::nullopt;
+  }
+  return false;
+}
+
 int stop_signal_of(const ContainerOptions& options, std::string_view given) {
   if (!given.empty()) return parse_signal(given);
   return options.stop_signal.empty() ? SIGTERM : parse_signal(options.stop_signal);
@@ -69,7 +83,9 @@ void Engine::State::stop_running(const storage::ContainerRow& row, std::optional
   // A frozen process would not see the signal before it is thawed.
   if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
   int patience = seconds.value_or(options.stop_timeout.value_or(kDefaultStopSeconds));
-  if (row.init.pid != 0 && number != SIGKILL && loses_signal(row.init.pid, number)) {
+  const auto lost = is_lost(*link, row, number);
+  if (!lost) return;
+  if (*lost) {
     base::trace("engine", "the first process of container " + row.id + " has no handler for " +
                               signal_name(number) +
                               ", so it never sees it: it is killed without waiting for it");

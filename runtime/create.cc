@@ -415,7 +415,9 @@ class Creation {
     created.program = record_.program;
     created.state_dir = options_.state_dir;
     created.hooks = spec_.hooks;
-    created.lent.reset(new Lent{.plan = design_, .memory = std::move(child_->memory)});
+    created.lent.reset(new Lent{.plan = design_,
+                                .memory = std::move(child_->memory),
+                                .timings = std::move(child_->timings)});
     return created;
   }
 

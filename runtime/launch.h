@@ -50,6 +50,7 @@ struct Launched {
 struct Lent {
   std::shared_ptr<const void> plan;
   std::unique_ptr<ChildMemory, ChildMemoryDeleter> memory;
+  Launched::Timings timings;
 };
 
 // The caller must be single-threaded: the child gets its memory, or a copy of it, as it is.

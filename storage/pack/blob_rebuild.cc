@@ -277,7 +277,7 @@ void write_blob(const Store& store, const BlobRow& blob,
 }
 
 bool needs_program(const BlobRow& blob) {
-  if (blob.kept || blob.recipe.empty() || blob.recipe == kNoRecipe) return false;
+  if (blob.kept || !has_recipe(blob) || is_record_recipe(blob.recipe)) return false;
   return parse_recipe(blob.recipe).choice.method == Method::kGzipProgram;
 }
 

@@ -78,11 +78,12 @@ def manifest_of(registry, name):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_blobs_of_engines_are_made_again(way, sampan, registry, tmp_path):
+def test_blobs_of_engines_are_made_again(way, sampan, tmp_path):
     program, push, recipe = WAYS[way]
     if not shutil.which(program) or not shutil.which("skopeo"):
         pytest.skip(f"needs {program} and skopeo")
     name = f"recorded-{way}"
+    registry = RealRegistry(tmp_path / "registry")  # of its own: what lies there already is not sent
     push(make_archive(tmp_path), f"{registry.host}/{name}:latest")
     sampan.run("pull", "-q", f"{registry.host}/{name}")
     blobs = {pathlib.Path(path).name: path.read_bytes() for path in (sampan.root / "blobs/sha256").iterdir()}
@@ -109,3 +110,4 @@ def test_blobs_of_engines_are_made_again(way, sampan, registry, tmp_path):
             assert stored.read_bytes() == content
     finally:
         other.stop()
+        registry.stop()

@@ -125,6 +125,7 @@ def test_volumes_keep_their_owners_across_namespaces(engine, busybox):
 
 def test_a_bind_shows_its_owners_where_asked_to(engine, busybox, tmp_path):
     (tmp_path / "file").write_text("x")
+    tmp_path.chmod(0o755)
     stat = ["stat", "-c", "%u", "/data/file"]
     assert engine.out("run", "--rm", "--userns", "auto", "-v", f"{tmp_path}:/data", busybox, *stat) == "65534"
     assert engine.out("run", "--rm", "--userns", "auto", "-v", f"{tmp_path}:/data:idmap", busybox, *stat) == "0"
