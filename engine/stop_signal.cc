@@ -3,6 +3,7 @@
 #include <charconv>
 #include <dirent.h>
 #include <string>
+#include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "base/files.h"
@@ -29,6 +30,18 @@ bool has_signal(std::string_view mask, int signal) {
   return ((bits >> static_cast<unsigned>(signal - 1)) & 1U) != 0;
 }
 
+// Whether a thread waits for signals by sigtimedwait(2), as tini and our own init do. While it
+// does, the kernel shows what it waits for as not blocked. Where that can't be told it is taken for
+// one.
+bool may_await_signals(const std::string& task) {
+  const auto text = base::find_file(task + "/syscall");
+  if (!text) return true;
+  long number = -1;  // "running" and no number where it is not in a system call
+  std::from_chars(text->data(), text->data() + text->size(), number);
+  constexpr long k32Bit = 177, k32BitTime64 = 421;  // of x86 and arm
+  return number == SYS_rt_sigtimedwait || number == k32Bit || number == k32BitTime64;
+}
+
 }  // namespace
 
 bool loses_signal(std::string_view status, int signal) {
@@ -48,8 +61,12 @@ bool loses_signal(pid_t pid, int signal) {
   while (const dirent* entry = readdir(stream.get())) {
     if (entry->d_name[0] == '.') continue;
     std::string file = tasks;
-    file.append("/").append(entry->d_name).append("/status");
-    std::string status = base::find_file(file).value_or("");
+    file.append("/").append(entry->d_name);
+    // Before and after: it may begin or end to wait while we look.
+    bool waits = may_await_signals(file);
+    const std::string status = base::find_file(file + "/status").value_or("");
+    waits = may_await_signals(file) || waits;
+    if (waits) return false;
     // A thread is numbered for itself; the process is what counts.
     if (entry->d_name != std::to_string(pid)) {
       if (has_signal(status_field(status, "SigBlk:"), signal)) return false;
