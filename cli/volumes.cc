@@ -86,7 +86,8 @@ bool has_volume_label(const Texts& labels, const std::string& wanted) {
          (equals == std::string::npos || found->second == wanted.substr(equals + 1));
 }
 
-bool matches_volume(const VolumeFilter& filter, const storage::VolumeRow& row, storage::Store& store) {
+bool matches_volume(const VolumeFilter& filter, const storage::VolumeRow& row,
+                    storage::Store& store) {
   const auto in_name = [&](const std::string& part) {
     return row.name.find(part) != std::string::npos;
   };

@@ -6,8 +6,10 @@
 namespace engine {
 
 std::vector<ContainerInfo> list_container_infos(Engine& engine, const InfoScope& scope) {
+  std::vector<storage::ContainerRow> rows = engine.store().list_containers();
   std::vector<ContainerInfo> infos;
-  for (storage::ContainerRow& row : engine.store().list_containers()) {
+  infos.reserve(rows.size());  // they are large, and there may be ten thousand
+  for (storage::ContainerRow& row : rows) {
     if (!is_active(row.status)) {
       if (!scope.stopped) continue;
       if (scope.options_of_stopped) {
