@@ -12,7 +12,6 @@ namespace {
 using network::IpAddress;
 using network::Ipv4;
 using network::Ipv4Subnet;
-using network::Ipv6;
 using network::Ipv6Subnet;
 
 constexpr int kTunnelOverhead = 50;  // of VXLAN over IPv4 and Ethernet

@@ -117,6 +117,8 @@ DEVIATIONS = [
          lambda seen: is_now(seen) and any("implied" in child.marks for child in seen.node.children.values())),
     Rule("umoci", "a new directory that a layer implies inherits from what is a setgid directory at that moment",
          lambda seen: inherits_group(seen) and (seen.wanted in (0o755, 0))),
+    Rule("umoci", "a directory that a layer implies by a whiteout alone is not made",
+         lambda seen: seen.field == "name" and not seen.seen and is_implied(seen) and not seen.node.children),
     Rule("umoci", "a hard link to a file of a lower layer is one more name of that file, not a copy",
          lambda seen: seen.field == "links" and set(seen.wanted) < set(seen.seen)),
 ]
