@@ -93,7 +93,7 @@ int copy_entry(int from_dir, int to_dir, const char* name, int depth) noexcept {
 bool is_dot(const char* name) noexcept { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
 int copy_directory(int from_fd, int to_fd, int depth) noexcept {
-  alignas(KernelDirent) char entries[2048];
+  alignas(KernelDirent) char entries[2048] = {};
   for (;;) {
     const long size = call(SYS_getdents64, from_fd, entries, sizeof entries);
     if (size <= 0) return size == 0 ? 0 : -1;

@@ -72,6 +72,7 @@ int join_keyring(const Op& op) noexcept {
 // host's would not (CVE-2024-21626). See getcwd(2) for "(unreachable)".
 int verify_working_dir() noexcept {
   char path[4096];
+  path[0] = '\0';
   const long size = call(SYS_getcwd, path, sizeof path);
   if (size < 0) return last_error == ENAMETOOLONG || last_error == ERANGE ? 0 : -1;
   return path[0] == '/' ? 0 : fail(EXDEV);

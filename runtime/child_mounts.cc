@@ -32,6 +32,7 @@ int follow_dangling(Walk& walk, int parent_fd, const char* name, size_t begin,
                     size_t end) noexcept {
   if (++walk.links > kMaxLinks) return fail(ELOOP);
   char link[4096];
+  link[0] = '\0';
   const long length = call(SYS_readlinkat, parent_fd, name, link, sizeof link);
   if (length < 0) return -1;
   const size_t size = static_cast<size_t>(length);
