@@ -18,6 +18,7 @@ ContainerInfo make_info(const storage::Store& store, const storage::ContainerRow
   if (is_health_checked(info.options.health)) {
     const auto text = base::find_file(health_path(store, row.id));
     if (text) info.health = parse_health(*text);
+    if (!text && row.started != 0) info.health.emplace();  // "starting": no result yet
   }
   info.network = parse_network_state(row.ports);
   for (const Attachment& attachment : info.network.attachments) {
