@@ -5,12 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
-#include "cli/template.h"
+#include "cli/documents.h"
 
 namespace cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 enum class ObjectType { kAny, kContainer, kImage };
 
 std::optional<std::string> find_object(engine::Engine& engine, ObjectType type,
@@ -46,28 +45,18 @@ int inspect(const Globals& globals, const Words& words, const std::string& comma
     throw base::Error(base::ErrorKind::kInvalid,
                       "\"" + wanted_type + "\" is not a valid value for --type");
   }
-  std::optional<Template> text;
-  if (!format.empty() && format != "json") text.emplace(format);
+  Documents documents(format);
   engine::Engine engine(globals.config);
   const char* kind = type == ObjectType::kContainer ? "container"
                      : type == ObjectType::kImage   ? "image"
                                                     : "object";
-  Json found = Json::array();
   const int code = for_each_argument(arguments, [&](const std::string& name) {
     const auto document = find_object(engine, type, name);
     if (!document)
       throw base::Error(base::ErrorKind::kNotFound, std::string("No such ") + kind + ": " + name);
-    if (text) {
-      print(text->render(nlohmann::json::parse(*document)) + "\n");
-    } else {
-      found.push_back(Json::parse(*document));
-    }
+    documents.add(*document);
   });
-  const auto replace = Json::error_handler_t::replace;
-  if (!text)
-    print((format == "json" ? found.dump(-1, ' ', false, replace)
-                            : found.dump(4, ' ', false, replace)) +
-          "\n");
+  documents.finish();
   return code;
 }
 

@@ -1,19 +1,17 @@
 // network ls and network inspect.
 #include <algorithm>
-#include <optional>
 
 #include <nlohmann/json.hpp>
 
 #include "base/time.h"
 #include "cli/command.h"
+#include "cli/documents.h"
 #include "cli/listing.h"
 #include "cli/template.h"
 #include "engine/networks.h"
 
 namespace cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kShortNetworkId = 12;
 
@@ -160,24 +158,12 @@ int run_network_inspect(const Globals& globals, const Words& words) {
        {"--scope", "string", "Accepted for docker's sake", &scope},
        {"-v,--verbose", "", "Accepted for docker's sake", &verbose}},
       words);
-  std::optional<Template> text;
-  if (!format.empty() && format != "json") text.emplace(format);
+  Documents documents(format);
   engine::Engine engine(globals.config);
-  Json found = Json::array();
   const int code = for_each_argument(arguments, [&](const std::string& name) {
-    const std::string document = engine::inspect_network(engine::load_network(engine, name));
-    if (text) {
-      print(text->render(nlohmann::json::parse(document)) + "\n");
-    } else {
-      found.push_back(Json::parse(document));
-    }
+    documents.add(engine::inspect_network(engine::load_network(engine, name)));
   });
-  const auto replace = Json::error_handler_t::replace;
-  if (!text) {
-    print((format == "json" ? found.dump(-1, ' ', false, replace)
-                            : found.dump(4, ' ', false, replace)) +
-          "\n");
-  }
+  documents.finish();
   return code;
 }
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "cli/command.h"
+#include "cli/documents.h"
 #include "cli/listing.h"
 #include "cli/template.h"
 
@@ -213,24 +214,12 @@ int run_volume_inspect(const Globals& globals, const Words& words) {
        .max_arguments = kAnyNumber},
       {{"-f,--format", "string", "Format output using a Go template, or \"json\"", &format}},
       words);
-  std::optional<Template> text;
-  if (!format.empty() && format != "json") text.emplace(format);
+  Documents documents(format);
   engine::Engine engine(globals.config);
-  Json found = Json::array();
   const int code = for_each_argument(arguments, [&](const std::string& name) {
-    const Json document = describe_volume(load_volume(engine.store(), name), engine.store());
-    if (text) {
-      print(text->render(nlohmann::json::parse(document.dump())) + "\n");
-    } else {
-      found.push_back(document);
-    }
+    documents.add(describe_volume(load_volume(engine.store(), name), engine.store()).dump());
   });
-  const auto replace = Json::error_handler_t::replace;
-  if (!text) {
-    print((format == "json" ? found.dump(-1, ' ', false, replace)
-                            : found.dump(4, ' ', false, replace)) +
-          "\n");
-  }
+  documents.finish();
   return code;
 }
 
