@@ -15,17 +15,6 @@ namespace {
   throw base::Error(base::ErrorKind::kInvalid, text);
 }
 
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  std::size_t start = 0;
-  for (std::size_t at = 0; (at = text.find(separator, start)) != std::string::npos;
-       start = at + 1) {
-    parts.push_back(text.substr(start, at - start));
-  }
-  parts.push_back(text.substr(start));
-  return parts;
-}
-
 struct PortRange {
   int first = 0, last = 0;
   int count() const { return last - first + 1; }
@@ -57,6 +46,17 @@ network::Protocol parse_protocol(const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<std::string> split_text(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::size_t start = 0;
+  for (std::size_t at = 0; (at = text.find(separator, start)) != std::string::npos;
+       start = at + 1) {
+    parts.push_back(text.substr(start, at - start));
+  }
+  parts.push_back(text.substr(start));
+  return parts;
+}
 
 std::vector<engine::PortOption> parse_ports(const std::string& text) {
   const std::size_t slash = text.find('/');
@@ -115,7 +115,7 @@ oci::Rlimit parse_ulimit(const std::string& text) {
   if (std::find(std::begin(kNames), std::end(kNames), name) == std::end(kNames)) {
     invalid("invalid ulimit type: " + name);
   }
-  const std::vector<std::string> parts = split(text.substr(equals + 1), ':');
+  const std::vector<std::string> parts = split_text(text.substr(equals + 1), ':');
   const auto number = [&](const std::string& part) {
     if (part == "-1" || part == "unlimited") return ~std::uint64_t{0};
     std::uint64_t value = 0;
@@ -142,8 +142,8 @@ std::vector<std::string> read_env_file(const std::string& path) {
   constexpr std::size_t kLimit = 4U << 20U;
   std::vector<std::string> entries;
   for (std::string line :
-       split(base::while_doing("open env file", [&] { return base::read_file(path, kLimit); }),
-             '\n')) {
+       split_text(base::while_doing("open env file", [&] { return base::read_file(path, kLimit); }),
+                  '\n')) {
     if (entries.empty() && line.rfind("\xEF\xBB\xBF", 0) == 0)
       line.erase(0, 3);  // a byte order mark
     line.erase(0, line.find_first_not_of(" \t\r"));

@@ -49,8 +49,9 @@ class ContainerFlags {
 };
 
 // The parts, each with docker's error words.
-engine::MountOption parse_volume(const std::string& text);             // -v
-engine::MountOption parse_mount(const std::string& text);              // --mount
+std::vector<std::string> split_text(const std::string& text, char separator);  // empty parts, too
+engine::MountOption parse_volume(const std::string& text);                     // -v
+engine::MountOption parse_mount(const std::string& text);                      // --mount
 oci::IdMapping parse_id_mapping(const std::string& text);              // --uidmap 0:100000:65536
 engine::MountOption parse_tmpfs(const std::string& text);              // --tmpfs
 std::vector<engine::PortOption> parse_ports(const std::string& text);  // -p, ranges expanded

@@ -20,17 +20,6 @@ using Texts = std::vector<std::string>;
   throw base::Error(base::ErrorKind::kInvalid, text);
 }
 
-Texts split_text(const std::string& text, char separator) {
-  Texts parts;
-  std::size_t start = 0;
-  for (std::size_t at = 0; (at = text.find(separator, start)) != std::string::npos;
-       start = at + 1) {
-    parts.push_back(text.substr(start, at - start));
-  }
-  parts.push_back(text.substr(start));
-  return parts;
-}
-
 // A line of comma-separated values, RFC 4180: a field in quotes may have commas.
 Texts split_fields(const std::string& text) {
   Texts fields(1);

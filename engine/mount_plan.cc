@@ -13,21 +13,11 @@ namespace {
   throw base::Error(base::ErrorKind::kInvalid, text);
 }
 
-std::vector<std::string> split_options(const std::string& text) {
-  std::vector<std::string> words;
-  for (std::size_t start = 0; start < text.size();) {
-    const std::size_t end = std::min(text.find(',', start), text.size());
-    if (end > start) words.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return words;
-}
-
 std::string key_of(const std::string& option) { return option.substr(0, option.find('=')); }
 
 // docker's: noexec,nosuid,nodev unless the user says the opposite.
 oci::Mount plan_tmpfs(const MountOption& option) {
-  std::vector<std::string> words = split_options(option.tmpfs_options);
+  std::vector<std::string> words = split_mount_options(option.tmpfs_options);
   const auto has = [&](const std::string& word) {
     return std::any_of(words.begin(), words.end(),
                        [&](const std::string& other) { return key_of(other) == word; });
@@ -148,6 +138,16 @@ std::ptrdiff_t depth_of(const oci::Mount& mount) {
 }
 
 }  // namespace
+
+std::vector<std::string> split_mount_options(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find(',', start), text.size());
+    if (end > start) words.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return words;
+}
 
 std::string clean_destination(const std::string& path) {
   if (path.empty() || path[0] != '/') {

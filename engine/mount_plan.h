@@ -32,6 +32,9 @@ struct MountPlanInput {
   std::string shm_namespace;  // mount namespace of the container whose /dev/shm is shared
 };
 
+// "nosuid,size=64m" → its options; empty ones are left out.
+std::vector<std::string> split_mount_options(const std::string& text);
+
 // Everybody as they are, but for two, who change places; see user_namespaces(7).
 std::vector<oci::IdMapping> plan_swap(std::uint32_t one, std::uint32_t other);
 

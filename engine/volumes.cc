@@ -68,16 +68,6 @@ void check_bind_source(const MountOption& mount) {
       "invalid mount config for type \"bind\": bind source path does not exist: " + mount.source);
 }
 
-std::vector<std::string> split_commas(const std::string& text) {
-  std::vector<std::string> words;
-  for (std::size_t start = 0; start < text.size();) {
-    const std::size_t end = std::min(text.find(',', start), text.size());
-    if (end > start) words.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return words;
-}
-
 // The directory of a volume, or what its driver options say to mount.
 void resolve_volume(storage::Store& store, ResolvedMount& mount) {
   const std::string& name = mount.option.source;
@@ -85,7 +75,7 @@ void resolve_volume(storage::Store& store, ResolvedMount& mount) {
   auto options = parse_texts(row ? row->options : render_labels(mount.option.volume_options));
   mount.source = store.volume_dir(name);
   if (options.empty()) return;
-  std::vector<std::string> words = split_commas(options["o"]);
+  std::vector<std::string> words = split_mount_options(options["o"]);
   const auto is_bind = [](const std::string& word) { return word == "bind" || word == "rbind"; };
   if (std::any_of(words.begin(), words.end(), is_bind)) {
     mount.source = options["device"];
@@ -115,7 +105,7 @@ VolumesFrom parse_volumes_from(const std::string& text) {
     throw base::Error(base::ErrorKind::kInvalid, "malformed volumes-from specification: " + text);
   }
   bool readonly = false;
-  for (const std::string& word : split_commas(mode)) {
+  for (const std::string& word : split_mount_options(mode)) {
     readonly = readonly || word == "ro";
     if (word != "ro" && word != "rw" && word != "z" && word != "Z") {
       throw base::Error(base::ErrorKind::kInvalid, "invalid mode: " + mode);

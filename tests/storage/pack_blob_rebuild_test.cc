@@ -1,11 +1,11 @@
 #include <cstdio>
-#include <random>
 #include <zlib.h>
 
 #include <gtest/gtest.h>
 
 #include "storage/pack/blob_rebuild.h"
 #include "storage/pack/compressor.h"
+#include "tests/storage/deflate_support.h"
 #include "tests/storage/unpack_support.h"
 
 namespace storage_test {
@@ -13,22 +13,6 @@ namespace {
 
 using base::ErrorKind;
 using Method = storage::CompressorChoice::Method;
-
-// Compresses to a third, with matches far and near, so that levels differ.
-std::string prose(std::size_t size) {
-  std::mt19937 random(7);
-  std::vector<std::string> words;
-  for (int i = 0; i < 3000; ++i) {
-    std::string word;
-    for (auto n = 2 + random() % 9; n > 0; --n) {
-      word += static_cast<char>('a' + random() % 26);
-    }
-    words.push_back(word);
-  }
-  std::string text;
-  while (text.size() < size) text += words[std::min(random() % 3000, random() % 3000)] + " ";
-  return text;
-}
 
 std::string compress(const storage::CompressorChoice& choice, const std::string& bytes) {
   std::string out;
