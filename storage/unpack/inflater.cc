@@ -74,7 +74,16 @@ class GzipCodec : public Inflater::Codec {
   void start_member() {
     isal_inflate_init(&state_);
     state_.crc_flag = ISAL_GZIP;
+    isal_gzip_header_init(&header_);
+    in_header_ = true;
     phase_ = Phase::kMember;
+  }
+
+  // isal_inflate() would read the header too, but forgets its flags where it arrives in pieces.
+  int read_header() {
+    const int status = isal_read_gzip_header(&state_, &header_);
+    in_header_ = status == ISAL_END_INPUT;
+    return status;
   }
 
   void inflate(std::string_view input, InflateOutput& output) {
@@ -84,8 +93,9 @@ class GzipCodec : public Inflater::Codec {
       const std::span<char> space = output.space();
       state_.next_out = reinterpret_cast<std::uint8_t*>(space.data());
       state_.avail_out = static_cast<std::uint32_t>(space.size());
-      const int status = isal_inflate(&state_);
-      if (status < 0) {
+      int status = in_header_ ? read_header() : ISAL_DECOMP_OK;
+      if (status == ISAL_DECOMP_OK) status = isal_inflate(&state_);
+      if (status < 0 || status > ISAL_END_INPUT) {
         throw_bad_stream(status == ISAL_INCORRECT_CHECKSUM ? "gzip checksum mismatch"
                                                            : "invalid gzip data");
       }
@@ -118,6 +128,8 @@ class GzipCodec : public Inflater::Codec {
   }
 
   inflate_state state_ = {};
+  isal_gzip_header header_ = {};
+  bool in_header_ = true;
   std::string magic_;  // what was seen of the next member's first two bytes
   Phase phase_ = Phase::kMember;
 };

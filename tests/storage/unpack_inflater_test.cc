@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <gtest/gtest.h>
+#include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
 
 #include "base/error.h"
@@ -70,6 +71,22 @@ TEST(Inflater, TakesMembersAndFramesOneAfterTheOther) {
   for (const std::size_t piece : {1UL, 13UL, 65536UL}) {
     EXPECT_EQ(inflate(gzip(a) + gzip(b) + gzip(c) + gzip(a), piece), a + b + a);
     EXPECT_EQ(inflate(skippable_frame() + zstd(a) + skippable_frame() + zstd(b), piece), a + b);
+  }
+}
+
+TEST(Inflater, TakesGzipHeadersWithAllFieldsInPieces) {
+  // RFC 1952, section 2.3: FHCRC, FEXTRA, FNAME and FCOMMENT set.
+  using namespace std::string_literals;
+  const std::string text = sample(5000), plain = gzip(text);
+  std::string header =
+      "\x1f\x8b\x08\x1e\0\0\0\0\0\xff"s + "\x05\0extra"s + "layer.tar\0"s + "why\0"s;
+  const std::uint32_t checksum =
+      crc32_gzip_refl(0, reinterpret_cast<const std::uint8_t*>(header.data()), header.size());
+  header += static_cast<char>(checksum & 0xffU);
+  header += static_cast<char>((checksum >> 8U) & 0xffU);
+  const std::string member = header + plain.substr(10);
+  for (std::size_t piece = 1; piece < 50; ++piece) {
+    ASSERT_EQ(inflate(member + member, piece), text + text) << piece;
   }
 }
 
