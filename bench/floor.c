@@ -42,6 +42,7 @@ static struct {
   char **argv;
   char groups[kControllerCount][256];
   int tasks[kControllerCount];
+  int sys;                // the container's /proc/sys
   int netlink;            // a socket of the host's network namespace
   unsigned bridge_index;
   char link[IFNAMSIZ];
@@ -238,6 +239,7 @@ static void mount_standard(void) {
   static const char *const kTargets[] = {"proc", "dev", "sys", "etc"};
   for (int i = 0; i < 4; ++i) mkdir(kTargets[i], 0755);  // most images have them
   mount_or_die("proc", "proc", "proc", flags, NULL);
+  self.sys = open("proc/sys", O_PATH | O_CLOEXEC);  // before it is made read-only
   mount_or_die("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k");
   check(mkdir("dev/pts", 0755) | mkdir("dev/mqueue", 0755) | mkdir("dev/shm", 0755), "dev");
   mount_or_die("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
@@ -299,19 +301,14 @@ static void enter_root(void) {
 }
 
 static void write_sysctls(void) {
-  const int context = (int)syscall(SYS_fsopen, "proc", 1);
-  check(syscall(SYS_fsconfig, context, 6, NULL, NULL, 0), "proc");
-  const int proc = (int)syscall(SYS_fsmount, context, 1, 0);
-  check(proc, "proc");
-  close(context);
-  static const char *const kPairs[][2] = {{"sys/net/ipv4/ip_unprivileged_port_start", "0"}, {"sys/net/ipv4/ping_group_range", "0 2147483647"}};
+  static const char *const kPairs[][2] = {{"net/ipv4/ip_unprivileged_port_start", "0"}, {"net/ipv4/ping_group_range", "0 2147483647"}};
   for (int i = 0; i < 2; ++i) {
-    const int fd = openat(proc, kPairs[i][0], O_WRONLY | O_CLOEXEC);
+    const int fd = openat(self.sys, kPairs[i][0], O_WRONLY | O_CLOEXEC);
     check(fd, kPairs[i][0]);
     check(write(fd, kPairs[i][1], strlen(kPairs[i][1])), kPairs[i][0]);
     close(fd);
   }
-  close(proc);
+  close(self.sys);
 }
 
 static void set_capabilities(uint64_t mask) {

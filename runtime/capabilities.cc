@@ -125,9 +125,12 @@ std::uint64_t known_capabilities() {
   return known;
 }
 
-std::uint64_t held_capabilities() {
+OwnStatus read_own_status() {
   const std::string status = base::read_file("/proc/self/status");
-  return status_mask(status, "\nCapPrm:") & status_mask(status, "\nCapBnd:");
+  return {.held_capabilities = status_mask(status, "\nCapPrm:") & status_mask(status, "\nCapBnd:"),
+          .ignored_signals = status_mask(status, "\nSigIgn:")};
 }
+
+std::uint64_t held_capabilities() { return read_own_status().held_capabilities; }
 
 }  // namespace runtime

@@ -34,7 +34,12 @@ CapabilitySets plan_capabilities(const oci::Capabilities& wanted);  // of this p
 // CAP_CHOWN … the last one that both the kernel and we know.
 std::uint64_t known_capabilities();
 
-// Permitted and bounding of this process.
+// What the kernel says of this process; see /proc/pid/status in proc(5).
+struct OwnStatus {
+  std::uint64_t held_capabilities = 0;  // permitted and in the bounding set
+  std::uint64_t ignored_signals = 0;    // bit n - 1 is signal n
+};
+OwnStatus read_own_status();
 std::uint64_t held_capabilities();
 
 }  // namespace runtime

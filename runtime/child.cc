@@ -41,9 +41,10 @@ struct KernelSigaction {
 }
 
 // What was ignored in the parent stays ignored over execve, and so does its mask.
-void reset_signals() noexcept {
+void reset_signals(uint64_t ignored) noexcept {
   const KernelSigaction standard = {};
-  for (int signal = 1; signal <= 64; ++signal) {
+  for (int signal = 1; ignored != 0; ++signal, ignored >>= 1U) {
+    if ((ignored & 1U) == 0) continue;
     call(SYS_rt_sigaction, signal, &standard, nullptr, sizeof standard.mask);
   }
   const uint64_t none = 0;
@@ -60,6 +61,7 @@ int join_cgroup(const Op& op) noexcept {
 }
 
 int synchronise(ChildState& child, const Op& op) noexcept {
+  if ((op.flags & kUnasked) != 0) return await_parent(child.plan->control_fd);
   Report report;
   report.kind = ReportKind::kSync;
   report.error = static_cast<int32_t>(op.number);
@@ -79,10 +81,14 @@ int become_namespace_root(const ChildState& child) noexcept {
 }
 
 int wait_at_gate(ChildState& child) noexcept {
+  const ChildPlan& plan = *child.plan;
+  if (plan.started_fd >= 0) {  // our parent has said so long ago, if it lives
+    if (await_parent(plan.control_fd) != 0) return -1;
+    return static_cast<int>(call(SYS_ftruncate, plan.started_fd, 0L));
+  }
   Report report;
   report.kind = ReportKind::kReady;
   if (send_report(child, report, -1) != 0) return -1;
-  const ChildPlan& plan = *child.plan;
   if (await_parent(plan.control_fd) != 0) return -1;
   if (plan.gate_fd < 0) return 0;
   // Only now is our name on record. The process that created us may go; the one that starts us
@@ -215,7 +221,7 @@ void run_child(const ChildPlan& plan) noexcept {
   // Nobody in a namespace that we enter may look into us before we are the container's program.
   guard_memory(child);
   close_fd(plan.parent_fd);
-  reset_signals();
+  reset_signals(plan.ignored_signals);
   call(SYS_umask, 0U);
   uint64_t before = plan.timings != nullptr ? monotonic_now() : 0;
   for (uint32_t step = 0; step < plan.count; ++step) {

@@ -19,29 +19,27 @@ int control_process(int option, unsigned long second, unsigned long third = 0) n
   return as_int(call(SYS_prctl, option, second, third, 0UL, 0UL));
 }
 
-// A procfs of our own, mounted nowhere: nothing of the image can stand in for a file of it
-// (CVE-2025-52881).
-int open_proc(ChildState& child) noexcept {
-  if (child.proc_fd >= 0) return 0;
+// Of the container's procfs, from before anything was mounted in it, or of one that is mounted
+// nowhere: nothing of the image can stand in for a file there (CVE-2025-52881).
+int open_sys(ChildState& child) noexcept {
+  if (child.sys_fd >= 0) return 0;
   const int context_fd = static_cast<int>(call(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
   if (context_fd < 0) return -1;
+  int proc_fd = -1;
   if (call(SYS_fsconfig, context_fd, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
-    child.proc_fd =
-        static_cast<int>(call(SYS_fsmount, context_fd, FSMOUNT_CLOEXEC,
-                              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+    proc_fd = static_cast<int>(call(SYS_fsmount, context_fd, FSMOUNT_CLOEXEC,
+                                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   }
   close_fd(context_fd);
-  return child.proc_fd < 0 ? -1 : 0;
+  if (proc_fd < 0) return -1;
+  child.sys_fd = open_in(proc_fd, "sys", O_PATH | O_DIRECTORY, kInside);
+  close_fd(proc_fd);
+  return child.sys_fd < 0 ? -1 : 0;
 }
 
 int write_sysctl(ChildState& child, const Op& op) noexcept {
-  if (open_proc(child) != 0) return -1;
-  const int folder_fd = open_in(child.proc_fd, "sys", O_PATH | O_DIRECTORY,
-                                RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-  if (folder_fd < 0) return -1;
-  const int fd = open_in(folder_fd, op.target, O_WRONLY,
-                         RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-  close_fd(folder_fd);
+  if (open_sys(child) != 0) return -1;
+  const int fd = open_in(child.sys_fd, op.target, O_WRONLY, kInside);
   if (fd < 0) return -1;
   const int result = as_int(call(SYS_write, fd, op.source, strlen(op.source)));
   close_fd(fd);
@@ -95,13 +93,12 @@ int enter_working_dir_as_user(ChildState& child, const Op& op) noexcept {
 int drop_bounding(const Op& op) noexcept {
   for (int capability = 0; capability <= kLastCapability; ++capability) {
     if (((op.number >> static_cast<unsigned>(capability)) & 1U) != 0) continue;
+    if (control_process(PR_CAPBSET_DROP, static_cast<unsigned long>(capability)) == 0) continue;
+    const int error = last_error;
     const long held =
         call(SYS_prctl, PR_CAPBSET_READ, static_cast<unsigned long>(capability), 0UL, 0UL, 0UL);
     if (held < 0) return 0;  // past the last one that this kernel knows
-    if (held == 1 &&
-        control_process(PR_CAPBSET_DROP, static_cast<unsigned long>(capability)) != 0) {
-      return -1;
-    }
+    if (held == 1) return fail(error);
   }
   return 0;
 }
@@ -203,7 +200,7 @@ int close_rest(ChildState& child, const Op& op) noexcept {
   unsigned next = static_cast<unsigned>(op.number);
   for (;;) {
     unsigned kept = ~0U;
-    const int needed[] = {plan.control_fd, plan.gate_fd, plan.start_report_fd};
+    const int needed[] = {plan.control_fd, plan.gate_fd, plan.start_report_fd, plan.started_fd};
     for (const int fd : needed) {
       if (fd >= 0 && static_cast<unsigned>(fd) >= next && static_cast<unsigned>(fd) < kept) {
         kept = static_cast<unsigned>(fd);
@@ -215,7 +212,7 @@ int close_rest(ChildState& child, const Op& op) noexcept {
     if (kept == ~0U) break;
     next = kept + 1;
   }
-  child.root_fd = child.null_fd = child.empty_fd = child.proc_fd = child.terminal_fd = -1;
+  child.root_fd = child.null_fd = child.empty_fd = child.sys_fd = child.terminal_fd = -1;
   for (int fd = 3; fd < 3 + plan.preserved; ++fd) {
     if (call(SYS_fcntl, fd, F_SETFD, 0) < 0 && last_error != EBADF) return -1;
   }

@@ -296,6 +296,10 @@ int mount_file_system(ChildState& child, const Op& op) noexcept {
     result = set_attributes(mount_fd, 0, 0, op.propagation | op.recursive_propagation, 0);
   }
   if (result == 0 && (op.flags & kCopyUp) != 0) result = copy_tree(target_fd, mount_fd);
+  // Where there is none (subset=pid), kSysctl makes a procfs of its own.
+  if ((op.flags & kKeepSys) != 0) {
+    child.sys_fd = open_in(mount_fd, "sys", O_PATH | O_DIRECTORY, kInside);
+  }
   if (result == 0) result = attach(mount_fd, target_fd);
   close_fd(mount_fd);
   close_fd(target_fd);

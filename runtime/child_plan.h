@@ -78,6 +78,8 @@ enum : uint64_t {
   kMoveRoot = 1U << 5U,      // kPivot: by moving; words: the host's mount points, to be detached
   kCopyUp = 1U << 6U,        // kMount: what the target holds is copied into it
   kTolerant = 1U << 7U,      // kProcFile, kUser: goes on where a right is missing
+  kKeepSys = 1U << 8U,       // kMount of a procfs: kSysctl steps write through it
+  kUnasked = 1U << 9U,       // kSync: the parent answers without a word from the child
 };
 
 struct StepNumbers {
@@ -113,13 +115,15 @@ struct ChildPlan {
   int parent_fd = -1;   // the parent's end of it, which we must not hold: it would hide its death
   int gate_fd = -1;     // a fifo instead of the control socket, for a start by another process
   int start_report_fd = -1;  // where what follows that gate is reported
+  int started_fd = -1;       // the gate opens by itself and empties this file; see kStartedFile
   int stdio[3] = {-1, -1, -1};
   int preserved = 0;  // descriptors 3 .. 2+n stay open
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
   // Of a parent without root, whose rights over us end where we can't be looked into.
   bool stays_dumpable = false;
-  uint64_t* timings = nullptr;  // shared with the parent: nanoseconds of each step
+  uint64_t ignored_signals = 0;  // by the parent; bit n - 1 is signal n
+  uint64_t* timings = nullptr;   // shared with the parent: nanoseconds of each step
 };
 
 enum class ReportKind : uint32_t {

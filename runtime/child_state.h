@@ -15,7 +15,7 @@ struct ChildState {
   int root_fd = -1;      // the container's root directory, until and after the pivot
   int null_fd = -1;      // the host's /dev/null, O_PATH
   int empty_fd = -1;     // the read-only tmpfs that masks directories
-  int proc_fd = -1;      // a procfs of our own that is mounted nowhere
+  int sys_fd = -1;       // the directory sys of a procfs of our own, with nothing mounted in it
   int terminal_fd = -1;  // the pty's other end
   int folder_fd = -1;    // of the last device or link: the first folder_size bytes of `folder`
   const char* folder = nullptr;
@@ -41,6 +41,9 @@ inline int open_in(int dir_fd, const char* path, uint64_t flags, uint64_t resolv
     if (fd >= 0 || last_error != EAGAIN || attempt == 128) return static_cast<int>(fd);
   }
 }
+
+// Neither out of a directory nor by a link nor onto another mount.
+inline constexpr uint64_t kInside = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
 inline void close_fd(int fd) noexcept {
   const int saved = last_error;

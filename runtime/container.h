@@ -122,6 +122,10 @@ Created create(const oci::RuntimeSpec& spec, const CreateOptions& options);
 // with the process reaped and the rest left for remove().
 void start(Created& created);
 
+// create() and start() in one, which spares two changes of process: the first process does not stop
+// before its execve, unless hooks or a seccomp agent come between. On failure nothing is left.
+Created run(const oci::RuntimeSpec& spec, const CreateOptions& options);
+
 // For containers of other processes, by state_dir. load_state throws kNotFound.
 State load_state(const fs::path& state_dir);
 void start_by_fifo(const fs::path& state_dir);

@@ -140,24 +140,53 @@ Design design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   }
 }
 
+// Out of the way of the descriptors that the container gets.
+void move_above(UniqueFd& fd, int preserve_fds) {
+  if (fd.get() >= 3 + preserve_fds) return;
+  fd.reset(base::check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3 + preserve_fds), "fcntl"));
+}
+
 // Opened for both directions: so neither end waits for the other to come, and a byte that `start`
 // wrote stays even if it has gone before the child reads.
 UniqueFd make_fifo(const fs::path& path, int preserve_fds) {
   base::check(mkfifo(path.c_str(), 0600), path.string());
   UniqueFd fd = base::open_file(path, O_RDWR);
-  if (fd.get() < 3 + preserve_fds) {
-    fd.reset(base::check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3 + preserve_fds), "fcntl"));
-  }
+  move_above(fd, preserve_fds);
+  return fd;
+}
+
+// Whether nobody needs to do anything between create and start, nor to be asked on the way: the
+// parent's one word for the gate would be taken for the answer.
+bool can_start_at_once(const oci::RuntimeSpec& spec, const Plan& plan,
+                       const std::optional<SeccompProgram>& filter) {
+  const auto asks = [](const Step& step) {
+    return step.kind == StepKind::kSync &&
+           step.number != static_cast<std::uint64_t>(SyncPoint::kCgroups);
+  };
+  return spec.hooks.start_container.empty() && spec.hooks.poststop.empty() && !plan.is_born_later &&
+         (!filter || !filter->has_listener) &&
+         std::none_of(plan.steps.begin(), plan.steps.end(), asks);
+}
+
+// A file that is not empty until the container's process makes it so.
+UniqueFd make_started_file(const fs::path& path, int preserve_fds) {
+  UniqueFd fd = base::open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  base::write_all(fd.get(), "-");
+  move_above(fd, preserve_fds);
   return fd;
 }
 
 // Builds one container; what it has made is undone unless it gets to the end.
 class Creation {
  public:
-  Creation(const oci::RuntimeSpec& spec, const CreateOptions& options, Design design)
+  enum class Start { kLater, kAtOnce };
+
+  Creation(const oci::RuntimeSpec& spec, const CreateOptions& options, Design design, Start start)
       : spec_(spec),
         options_(options),
-        design_(std::make_shared<const Design>(std::move(design))) {}
+        design_(std::make_shared<const Design>(std::move(design))),
+        starts_at_once_(start == Start::kAtOnce &&
+                        can_start_at_once(spec, design_->plan, design_->filter)) {}
   Creation(const Creation&) = delete;
   Creation& operator=(const Creation&) = delete;
   ~Creation() {
@@ -234,6 +263,9 @@ class Creation {
   void start_child() {
     UniqueFd gate;
     UniqueFd report;
+    if (starts_at_once_) {
+      started_ = make_started_file(options_.state_dir / kStartedFile, options_.preserve_fds);
+    }
     if (options_.exec_fifo) {
       gate = make_fifo(options_.state_dir / kGateFifo, options_.preserve_fds);
       report = make_fifo(options_.state_dir / kReportFifo, options_.preserve_fds);
@@ -243,7 +275,8 @@ class Creation {
                                           .preserve_fds = options_.preserve_fds,
                                           .cgroups = has_cgroups_ ? &cgroups_ : nullptr,
                                           .gate_fd = gate.get(),
-                                          .start_report_fd = report.get()}));
+                                          .start_report_fd = report.get(),
+                                          .started_fd = started_.get()}));
     if (design_->plan.is_born_later) await_birth();
     const auto identity = base::find_process(child_->pid);
     if (!identity) base::throw_errno("find the container's process", ESRCH);
@@ -280,6 +313,7 @@ class Creation {
       hear_out();
       throw;
     }
+    if (starts_at_once_) answer(child_->control.get());  // where it is gone it has said why
     hear_until_ready();
   }
 
@@ -345,6 +379,7 @@ class Creation {
   void hear_until_ready() {
     for (;;) {
       auto heard = hear_next();
+      if (!heard && has_started()) return;
       if (!heard) throw_unexpected_end();
       switch (heard->report.kind) {
         case ReportKind::kReady:
@@ -369,6 +404,12 @@ class Creation {
           break;
       }
     }
+  }
+
+  // Whether the process has gone through a gate that opens by itself.
+  bool has_started() const {
+    struct stat info = {};
+    return started_ && fstat(started_.get(), &info) == 0 && info.st_size == 0;
   }
 
   void synchronise(SyncPoint point) {
@@ -410,7 +451,7 @@ class Creation {
     created.pidfd = std::move(child_->pidfd);
     created.console = std::move(console_);
     created.root = std::move(root_);
-    if (!options_.exec_fifo) created.gate = std::move(child_->control);
+    if (!options_.exec_fifo && !starts_at_once_) created.gate = std::move(child_->control);
     created.cgroup_paths = cgroups_.paths;
     created.program = record_.program;
     created.state_dir = options_.state_dir;
@@ -448,10 +489,12 @@ class Creation {
   const oci::RuntimeSpec& spec_;
   const CreateOptions& options_;
   std::shared_ptr<const Design> design_;
+  const bool starts_at_once_;
   Record record_;
   Cgroups cgroups_;
   std::optional<Launched> child_;
   std::deque<Heard> early_;
+  UniqueFd started_;
   UniqueFd console_;
   UniqueFd root_;
   bool made_state_dir_ = false, has_record_ = false, has_unit_ = false, has_cgroups_ = false,
@@ -462,7 +505,25 @@ class Creation {
 
 Created create(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   const base::TraceStep step("runtime", "create");
-  return Creation(spec, options, design(spec, options)).run();
+  return Creation(spec, options, design(spec, options), Creation::Start::kLater).run();
+}
+
+Created run(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  const base::TraceStep step("runtime", "create and start");
+  Created created = Creation(spec, options, design(spec, options), Creation::Start::kAtOnce).run();
+  base::Cleanup discard([&] {
+    try {
+      remove(options.state_dir, RemoveMode::kForced);
+    } catch (const Error&) {  // the first failure is the one to report
+    }
+  });
+  if (created.gate) {
+    start(created);
+  } else {
+    note_start(created);
+  }
+  discard.dismiss();
+  return created;
 }
 
 std::string explain(const oci::RuntimeSpec& spec, const CreateOptions& options) {

@@ -281,11 +281,13 @@ Launched launch(const Plan& plan, const LaunchInputs& inputs) {
       .parent_fd = ours.get(),
       .gate_fd = inputs.gate_fd,
       .start_report_fd = inputs.start_report_fd,
+      .started_fd = inputs.started_fd,
       .stdio = {inputs.stdio.in, inputs.stdio.out, inputs.stdio.err},
       .preserved = inputs.preserve_fds,
       .argv = lowered.argv.data(),
       .envp = lowered.envp.data(),
       .stays_dumpable = plan.stays_dumpable,
+      .ignored_signals = plan.ignored_signals,
       .timings = child.timings.values,
   };
   if (plan.shares_memory && kSharesMemory) child.memory->stack.allocate();
@@ -305,8 +307,11 @@ Launched launch(const Plan& plan, const LaunchInputs& inputs) {
 std::optional<Heard> hear(int control_fd) {
   Heard heard;
   const std::span<char> bytes(reinterpret_cast<char*>(&heard.report), sizeof heard.report);
-  const ssize_t size = base::receive_with_descriptor(control_fd, bytes, heard.fd);
-  if (size < 0 && errno == ECONNRESET) return std::nullopt;
+  ssize_t size = base::receive_with_descriptor(control_fd, bytes, heard.fd);
+  // A child that ended without reading all of our words: that is said once, and before its own.
+  if (size < 0 && errno == ECONNRESET) {
+    size = base::receive_with_descriptor(control_fd, bytes, heard.fd);
+  }
   base::check(size, "hear from the container's process");
   if (size == 0) return std::nullopt;
   return heard;

@@ -19,7 +19,7 @@ struct LaunchInputs {
   int preserve_fds = 0;
   const CgroupJoin* cgroups = nullptr;  // null: the child opens them itself
   int container_pidfd = -1;             // whose namespaces a kSetNamespace without a path joins
-  int gate_fd = -1, start_report_fd = -1;
+  int gate_fd = -1, start_report_fd = -1, started_fd = -1;
 };
 
 // What a child walks, as it reads it, and the stack that it walks it on.
@@ -68,6 +68,9 @@ bool answer(int control_fd);
 
 // The sentence for a failed step; `step` may hold no more than kind and target.
 base::Error step_failure(const Report& report, const Step& step);
+
+// What remains to be done once the program of a container runs.
+void note_start(Created& created);
 
 // Kills and reaps a child, whatever it was doing. Quiet: for clean-up.
 void end_child(pid_t pid, int pidfd) noexcept;

@@ -10,7 +10,7 @@ namespace runtime {
 namespace {
 
 struct Attribute {
-  const char* name;
+  std::string_view name;
   std::uint64_t set, clear;
 };
 
@@ -41,25 +41,25 @@ constexpr std::string_view kSubpath = "x-sampan.subpath=";
 constexpr std::string_view kFromNamespace = "x-sampan.namespace=";
 
 // Options of other runtimes that would be taken for one of the file system.
-constexpr const char* kRefused[] = {"idmap", "ridmap", "copy-symlink", "src-nofollow",
-                                    "dest-nofollow"};
+constexpr std::string_view kRefused[] = {"idmap", "ridmap", "copy-symlink", "src-nofollow",
+                                         "dest-nofollow"};
 // What is so anyway, or no file system has an option for any more.
-constexpr const char* kWithoutEffect[] = {"defaults", "async",  "nolazytime", "nomand",   "mand",
-                                          "loud",     "silent", "noiversion", "iversion", "none"};
+constexpr std::string_view kWithoutEffect[] = {"defaults", "async", "nolazytime", "nomand",
+                                               "mand",     "loud",  "silent",     "noiversion",
+                                               "iversion", "none"};
 
 template <class Words>
-bool is_among(const Words& words, const std::string& word) {
-  return std::any_of(std::begin(words), std::end(words),
-                     [&](const char* each) { return word == each; });
+bool is_among(const Words& words, std::string_view word) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
 
-const Attribute* find_attribute(const std::string& word) {
+const Attribute* find_attribute(std::string_view word) {
   const auto* const found = std::find_if(std::begin(kAttributes), std::end(kAttributes),
                                          [&](const Attribute& each) { return word == each.name; });
   return found == std::end(kAttributes) ? nullptr : found;
 }
 
-bool find_special(const std::string& option, MountOptions& result) {
+bool find_special(std::string_view option, MountOptions& result) {
   if (option == "idmap" || option == "ridmap") {
     result.id_mapped = true;
     result.recursive_id_mapped |= option == "ridmap";
@@ -86,14 +86,16 @@ void apply(const Attribute& attribute, std::uint64_t& set, std::uint64_t& clear)
 
 }  // namespace
 
-Propagation find_propagation(const std::string& word) {
-  static constexpr std::pair<const char*, std::uint64_t> kTypes[] = {{"shared", MS_SHARED},
-                                                                     {"slave", MS_SLAVE},
-                                                                     {"private", MS_PRIVATE},
-                                                                     {"unbindable", MS_UNBINDABLE}};
+Propagation find_propagation(std::string_view word) {
+  static constexpr std::pair<std::string_view, std::uint64_t> kTypes[] = {
+      {"shared", MS_SHARED},
+      {"slave", MS_SLAVE},
+      {"private", MS_PRIVATE},
+      {"unbindable", MS_UNBINDABLE}};
   for (const auto& [name, type] : kTypes) {
-    if (word == name) return {.type = type};
-    if (word == std::string("r") + name) return {.type = type, .recursive = true};
+    if (!word.ends_with(name)) continue;
+    if (word.size() == name.size()) return {.type = type};
+    if (word.size() == name.size() + 1 && word[0] == 'r') return {.type = type, .recursive = true};
   }
   return {};
 }
@@ -113,14 +115,15 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
       continue;
     }
     if (find_special(option, result)) continue;
-    const std::string key = option.substr(0, option.find('='));
+    const std::string_view key = std::string_view(option).substr(0, option.find('='));
     if (is_among(kRefused, key)) {
       throw base::Error(base::ErrorKind::kUnsupported, "mount option \"" + option + "\"");
     }
     if (const Attribute* attribute = find_attribute(option)) {
       apply(*attribute, result.set, result.clear);
-    } else if (const Attribute* recursive =
-                   option[0] == 'r' ? find_attribute(option.substr(1)) : nullptr) {
+    } else if (const Attribute* recursive = option[0] == 'r'
+                                                ? find_attribute(std::string_view(option).substr(1))
+                                                : nullptr) {
       apply(*recursive, result.recursive_set, result.recursive_clear);
     } else {
       const std::size_t equals = option.find('=');
@@ -133,7 +136,7 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
 
 std::string render_attributes(std::uint64_t set, std::uint64_t clear) {
   std::string text;
-  const auto add = [&](const char* name) {
+  const auto add = [&](std::string_view name) {
     if (!text.empty()) text += ',';
     text += name;
   };

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,7 +35,7 @@ struct Propagation {
   std::uint64_t type = 0;
   bool recursive = false;
 };
-Propagation find_propagation(const std::string& word);
+Propagation find_propagation(std::string_view word);
 
 // "nosuid,noexec" for --explain.
 std::string render_attributes(std::uint64_t set, std::uint64_t clear);

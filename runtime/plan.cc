@@ -120,11 +120,13 @@ void plan_namespaces(const oci::RuntimeSpec& spec, const HostFacts& host, NewNam
   add(plan, StepKind::kEnterPidNamespace).flags = namespaces.flags;
 }
 
+enum class EarlyWord { kWanted, kUnwanted };  // when the namespaces are there
+
 // Half of what the kernel does for a container is its network namespace, and cgroups take half as
 // long: where nothing of the one hangs on the other they are made at the same time. A child of
 // version 2 is born in its group; a user namespace has to be there before the others. What is
 // planned here is taken out of `namespaces`.
-void plan_early_namespaces(const oci::RuntimeSpec& spec, const CgroupPlan& cgroups,
+void plan_early_namespaces(const oci::RuntimeSpec& spec, const CgroupPlan& cgroups, EarlyWord word,
                            NewNamespaces& namespaces, Plan& plan) {
   constexpr std::uint64_t kEarly = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
   if (cgroups.task_files.empty() || !cgroups.clone_into.empty() || cgroups.adopts ||
@@ -135,6 +137,7 @@ void plan_early_namespaces(const oci::RuntimeSpec& spec, const CgroupPlan& cgrou
   if (early == 0) return;
   add(plan, StepKind::kUnshare).flags = early;
   add_sync(plan, SyncPoint::kCgroups);
+  if (word == EarlyWord::kUnwanted) plan.steps.back().flags |= kUnasked;
   plan.awaits_cgroups = true;
   namespaces.flags &= ~early;
 }
@@ -282,12 +285,14 @@ HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
   if (std::sscanf(names.release, "%d.%d", &major, &minor) == 2) {
     facts.overlay_takes_single_layers = major > 6 || (major == 6 && minor >= 8);
   }
-  facts.held_capabilities = held_capabilities();
+  const OwnStatus status = read_own_status();
+  facts.held_capabilities = status.held_capabilities;
+  facts.ignored_signals = status.ignored_signals;
   // Without user namespace what we hold is what there is to give.
   facts.known_capabilities =
       has_namespace(spec, NamespaceType::kUser) ? known_capabilities() : facts.held_capabilities;
   facts.may_raise_limits = ((facts.held_capabilities >> CAP_SYS_RESOURCE) & 1U) != 0;
-  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+  for (int resource = 0; resource < RLIM_NLIMITS && !facts.may_raise_limits; ++resource) {
     rlimit limit = {};
     base::check(prlimit(0, static_cast<__rlimit_resource>(resource), nullptr, &limit), "prlimit");
     facts.hard_limits.push_back(limit.rlim_max);
@@ -297,11 +302,14 @@ HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
   return facts;
 }
 
+constexpr std::size_t kUsualSteps = 96;  // of which docker's defaults make 75
+
 // The order is the point of this function; README.md gives the reasons.
 Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
                  const CgroupPlan& cgroups, const SeccompProgram* filter, const HostFacts& host) {
   check_spec(spec, host);
   Plan plan;
+  plan.steps.reserve(kUsualSteps);
   const ProcessContext context = {
       .filter = filter,
       .host = &host,
@@ -312,10 +320,13 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
       .keyring = options.new_keyring ? "_ses." + options.id : std::string()};
   plan.shares_memory = may_share_memory(spec);
   NewNamespaces namespaces = sort_namespaces(spec);
-  plan_early_namespaces(spec, cgroups, namespaces, plan);
+  const bool parent_enters = options.configure_network || !spec.linux_.net_devices.empty();
+  plan_early_namespaces(spec, cgroups, parent_enters ? EarlyWord::kWanted : EarlyWord::kUnwanted,
+                        namespaces, plan);
   plan_cgroup_joins(cgroups.task_files, plan);
   plan_labels(*spec.process, host, plan);
   plan.stays_dumpable = !is_privileged(host);
+  plan.ignored_signals = host.ignored_signals;
   plan_namespaces(spec, host, std::move(namespaces), plan);
   plan_user_namespace(spec, host, plan);
   check_groups(spec, host);
@@ -354,6 +365,7 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
 Plan plan_exec(const oci::RuntimeSpec& spec, const oci::Process& process, const ExecTarget& target,
                const ExecOptions& options, const SeccompProgram* filter, const HostFacts& host) {
   Plan plan;
+  plan.ignored_signals = host.ignored_signals;
   const ProcessContext context = {.filter = filter,
                                   .host = &host,
                                   .settings = &spec.linux_,

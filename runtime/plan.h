@@ -46,6 +46,7 @@ struct HostFacts {
   std::uint64_t held_capabilities = 0;
   // All that the kernel knows: what a process has in a user namespace of its own.
   std::uint64_t known_capabilities = 0;
+  std::uint64_t ignored_signals = 0;  // by us; bit n - 1 is signal n
   // Where resource limits can't be raised: the current hard limits by resource number.
   bool may_raise_limits = true;
   std::vector<std::uint64_t> hard_limits;
@@ -62,8 +63,9 @@ HostFacts detect_host(const CgroupHost& cgroups, const oci::RuntimeSpec& spec,
 struct Plan {
   std::uint64_t clone_flags = 0;  // CLONE_NEW* of clone3(2)
   bool stays_dumpable = false;    // see ChildPlan
-  bool is_born_later = false;     // the container's process is a child of the one we clone
-  bool awaits_cgroups = false;    // it makes its namespaces while its parent makes the groups
+  std::uint64_t ignored_signals = 0;
+  bool is_born_later = false;   // the container's process is a child of the one we clone
+  bool awaits_cgroups = false;  // it makes its namespaces while its parent makes the groups
   // The child works in its parent's memory until execve, so nothing is copied; see
   // may_share_memory.
   bool shares_memory = false;

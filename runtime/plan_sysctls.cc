@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <linux/mount.h>
 
 #include "base/error.h"
 #include "runtime/plan.h"
@@ -66,6 +67,17 @@ void check_scope(const oci::RuntimeSpec& spec, const std::string& dotted) {
   throw Error(ErrorKind::kInvalid, "sysctl " + dotted + " is not the container's own");
 }
 
+// The container's procfs takes what is written for its namespaces as well as one that is made for
+// that and whose end has to be waited for.
+void offer_procfs(Plan& plan) {
+  const auto offers = [](const Step& step) {
+    return step.kind == StepKind::kMount && step.type == "proc" &&
+           (step.attr_set & MOUNT_ATTR_RDONLY) == 0;
+  };
+  const auto mount = std::find_if(plan.steps.begin(), plan.steps.end(), offers);
+  if (mount != plan.steps.end()) mount->flags |= kKeepSys;
+}
+
 }  // namespace
 
 void plan_sysctls(const oci::RuntimeSpec& spec, Plan& plan) {
@@ -80,6 +92,7 @@ void plan_sysctls(const oci::RuntimeSpec& spec, Plan& plan) {
     step.source = value;
     plan.steps.push_back(std::move(step));
   }
+  if (!spec.linux_.sysctl.empty()) offer_procfs(plan);
 }
 
 }  // namespace runtime

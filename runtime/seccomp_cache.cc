@@ -34,14 +34,19 @@ static_assert(sizeof(Header) == 24);
 std::uint64_t hash_of(std::string_view bytes) {
   constexpr std::uint64_t kPrime = 0x100000001b3;
   std::uint64_t hash = 0xcbf29ce484222325 ^ bytes.size();
-  while (!bytes.empty()) {
-    std::uint64_t word = 0;
-    const std::size_t size = std::min(bytes.size(), sizeof word);
-    std::memcpy(&word, bytes.data(), size);
+  const auto mix = [&hash](std::uint64_t word) {
     hash = (hash ^ word) * kPrime;
     hash ^= hash >> 32U;
-    bytes.remove_prefix(size);
+  };
+  std::uint64_t word = 0;
+  std::size_t at = 0;
+  for (; at + sizeof word <= bytes.size(); at += sizeof word) {
+    std::memcpy(&word, bytes.data() + at, sizeof word);
+    mix(word);
   }
+  word = 0;
+  std::memcpy(&word, bytes.data() + at, bytes.size() - at);
+  if (at < bytes.size()) mix(word);
   return hash;
 }
 

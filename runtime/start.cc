@@ -61,6 +61,11 @@ std::optional<Report> read_report(int fd) {
 
 }  // namespace
 
+void note_start(Created& created) {
+  delete created.lent.release();  // the program has memory of its own
+  run_hooks_after(created.hooks, created.state_dir);
+}
+
 void start(Created& created) {
   const base::TraceStep step("runtime", "start");
   try {
@@ -81,8 +86,7 @@ void start(Created& created) {
     end_child(created.init.pid, created.pidfd.get());
     throw step_failure(heard->report, step_of(heard->report, created.program));
   }
-  delete created.lent.release();  // the program has memory of its own
-  run_hooks_after(created.hooks, created.state_dir);
+  note_start(created);
 }
 
 void start_by_fifo(const fs::path& state_dir) {

@@ -7,13 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/time.h"
-#include "oci/json.h"
+#include "oci/json_value.h"
+#include "oci/json_writer.h"
 #include "runtime/cgroup.h"
 #include "runtime/plan.h"
 
@@ -22,110 +21,109 @@ namespace {
 
 using base::Error;
 using base::ErrorKind;
-using nlohmann::json;
 
 constexpr std::size_t kLargestState = 4U << 20U;
 
-json hook_to_json(const oci::Hook& hook) {
-  json value = {{"path", hook.path}};
-  if (!hook.args.empty()) value["args"] = hook.args;
-  if (!hook.env.empty()) value["env"] = hook.env;
-  if (hook.timeout) value["timeout"] = *hook.timeout;
-  return value;
+void write_hooks(oci::JsonWriter& out, std::string_view name, const std::vector<oci::Hook>& hooks) {
+  if (hooks.empty()) return;
+  out.key(name).begin_array();
+  for (const oci::Hook& hook : hooks) {
+    out.begin_object().key("path").value(hook.path);
+    out.member_unless_empty("args", hook.args).member_unless_empty("env", hook.env);
+    out.member("timeout", hook.timeout).end_object();
+  }
+  out.end_array();
 }
 
-json hooks_to_json(const std::vector<oci::Hook>& hooks) {
-  json list = json::array();
-  for (const oci::Hook& hook : hooks) list.push_back(hook_to_json(hook));
-  return list;
-}
-
-std::vector<oci::Hook> hooks_from_json(const json& list) {
+std::vector<oci::Hook> read_hooks(const oci::JsonValue& list) {
   std::vector<oci::Hook> hooks;
-  for (const json& value : list) {
-    oci::Hook hook{.path = value.at("path")};
-    hook.args = value.value("args", std::vector<std::string>());
-    hook.env = value.value("env", std::vector<std::string>());
-    if (value.contains("timeout")) hook.timeout = value.at("timeout").get<int>();
-    hooks.push_back(std::move(hook));
+  for (const oci::JsonValue& value : list.elements()) {
+    oci::Hook& hook = hooks.emplace_back();
+    hook.path = value["path"].string();
+    value["args"].read(hook.args);
+    value["env"].read(hook.env);
+    value["timeout"].read(hook.timeout);
   }
   return hooks;
 }
 
 std::string render_record(const Record& record) {
   const State& state = record.state;
-  json value = {{"ociVersion", state.oci_version},
-                {"id", state.id},
-                {"status", status_name(state.status)},
-                {"pid", state.init.pid},
-                {"startTime", state.init.start_time},
-                {"bundle", state.bundle.string()},
-                {"created", state.created},
-                {"cgroupPaths", state.cgroup_paths},
-                {"program", record.program},
-                {"userNamespace", record.has_user_namespace},
-                {"timeNamespace", record.has_time_namespace},
-                {"ownsCgroups", record.owns_cgroups},
-                {"keyring", record.has_keyring}};
+  oci::JsonWriter out;
+  out.reserve(1024);
+  out.begin_object();
+  out.key("ociVersion").value(state.oci_version).key("id").value(state.id);
+  out.key("status").value(status_name(state.status));
+  out.key("pid").value(state.init.pid).key("startTime").value(state.init.start_time);
+  out.key("bundle").value(state.bundle.native()).key("created").value(state.created);
+  out.key("cgroupPaths").value(state.cgroup_paths).key("program").value(record.program);
+  out.key("userNamespace").value(record.has_user_namespace);
+  out.key("timeNamespace").value(record.has_time_namespace);
+  out.key("ownsCgroups").value(record.owns_cgroups).key("keyring").value(record.has_keyring);
   if (!record.systemd_unit.empty()) {
-    value["systemd"] = {{"unit", record.systemd_unit}, {"bus", record.systemd_bus}};
+    out.key("systemd").begin_object().key("unit").value(record.systemd_unit);
+    out.key("bus").value(record.systemd_bus).end_object();
   }
   if (const ResctrlGroup& group = record.resctrl; !group.root.empty()) {
-    value["resctrl"] = {{"root", group.root},
-                        {"class", group.class_path},
-                        {"monitor", group.monitor},
-                        {"ownsClass", group.owns_class}};
+    out.key("resctrl").begin_object().key("root").value(group.root);
+    out.key("class").value(group.class_path).key("monitor").value(group.monitor);
+    out.key("ownsClass").value(group.owns_class).end_object();
   }
-  if (!state.annotations.empty()) value["annotations"] = state.annotations;
-  const auto add = [&](const char* name, const std::vector<oci::Hook>& hooks) {
-    if (!hooks.empty()) value["hooks"][name] = hooks_to_json(hooks);
-  };
-  add("startContainer", record.hooks.start_container);
-  add("poststart", record.hooks.poststart);
-  add("poststop", record.hooks.poststop);
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  out.member_unless_empty("annotations", state.annotations);
+  out.key("hooks").begin_object();
+  write_hooks(out, "startContainer", record.hooks.start_container);
+  write_hooks(out, "poststart", record.hooks.poststart);
+  write_hooks(out, "poststop", record.hooks.poststop);
+  out.end_object().end_object();
+  return out.take();
 }
 
 Record parse_record(const std::string& text) {
-  const json value = oci::parse_json(text);
+  const oci::JsonDocument document(text);
+  const oci::JsonValue value = document.root();
   Record record;
   State& state = record.state;
-  state.oci_version = value.at("ociVersion");
-  state.id = value.at("id");
-  state.status = value.at("status") == "creating" ? Status::kCreating : Status::kCreated;
-  state.init = {.pid = value.at("pid").get<pid_t>(),
-                .start_time = value.at("startTime").get<std::uint64_t>()};
-  state.bundle = value.at("bundle").get<std::string>();
-  state.created = value.at("created");
-  state.cgroup_paths = value.at("cgroupPaths").get<std::vector<std::string>>();
-  state.annotations = value.value("annotations", std::map<std::string, std::string>());
-  record.program = value.at("program");
-  record.has_user_namespace = value.at("userNamespace");
-  record.has_time_namespace = value.at("timeNamespace");
-  record.owns_cgroups = value.at("ownsCgroups");
-  record.has_keyring = value.value("keyring", true);
-  if (const auto systemd = value.find("systemd"); systemd != value.end()) {
-    record.systemd_unit = systemd->at("unit");
-    record.systemd_bus = systemd->at("bus");
+  state.oci_version = value["ociVersion"].string();
+  state.id = value["id"].string();
+  state.status = value["status"].string() == "creating" ? Status::kCreating : Status::kCreated;
+  state.init = {.pid = value["pid"].integer<pid_t>(),
+                .start_time = value["startTime"].integer<std::uint64_t>()};
+  state.bundle = value["bundle"].string();
+  state.created = value["created"].string();
+  value["cgroupPaths"].read(state.cgroup_paths);
+  value["annotations"].read(state.annotations);
+  record.program = value["program"].string();
+  record.has_user_namespace = value["userNamespace"].boolean();
+  record.has_time_namespace = value["timeNamespace"].boolean();
+  record.owns_cgroups = value["ownsCgroups"].boolean();
+  value["keyring"].read(record.has_keyring);
+  value["systemd"]["unit"].read(record.systemd_unit);
+  value["systemd"]["bus"].read(record.systemd_bus);
+  if (const oci::JsonValue resctrl = value["resctrl"]; resctrl.exists()) {
+    record.resctrl = {.root = resctrl["root"].string(),
+                      .class_path = resctrl["class"].string(),
+                      .monitor = resctrl["monitor"].string(),
+                      .owns_class = resctrl["ownsClass"].boolean()};
   }
-  if (const auto resctrl = value.find("resctrl"); resctrl != value.end()) {
-    record.resctrl = {.root = resctrl->at("root"),
-                      .class_path = resctrl->at("class"),
-                      .monitor = resctrl->at("monitor"),
-                      .owns_class = resctrl->at("ownsClass")};
-  }
-  if (const auto hooks = value.find("hooks"); hooks != value.end()) {
-    const auto load = [&](const char* name) {
-      return hooks->contains(name) ? hooks_from_json(hooks->at(name)) : std::vector<oci::Hook>();
-    };
-    record.hooks.start_container = load("startContainer");
-    record.hooks.poststart = load("poststart");
-    record.hooks.poststop = load("poststop");
-  }
+  record.hooks.start_container = read_hooks(value["hooks"]["startContainer"]);
+  record.hooks.poststart = read_hooks(value["hooks"]["poststart"]);
+  record.hooks.poststop = read_hooks(value["hooks"]["poststop"]);
   return record;
 }
 
-bool is_there(const fs::path& path) { return access(path.c_str(), F_OK) == 0; }
+void write_state(oci::JsonWriter& out, const State& state) {
+  out.begin_object();
+  out.member_unless_empty("annotations", state.annotations);
+  out.key("bundle").value(state.bundle.native()).key("id").value(state.id);
+  out.key("ociVersion").value(state.oci_version);
+  if (state.status != Status::kStopped) out.key("pid").value(state.init.pid);
+  out.key("status").value(status_name(state.status)).end_object();
+}
+
+bool is_started(const fs::path& state_dir) {
+  struct stat info = {};
+  return stat((state_dir / kStartedFile).c_str(), &info) == 0 && info.st_size == 0;
+}
 
 }  // namespace
 
@@ -150,11 +148,12 @@ Record first_record(const oci::RuntimeSpec& spec, const CreateOptions& options,
 
 void create_record(const fs::path& state_dir, const Record& record) {
   const fs::path staging = state_dir / ("state.tmp-" + base::random_hex(8));
-  const base::Cleanup discard([&] { unlink(staging.c_str()); });
+  base::Cleanup discard([&] { unlink(staging.c_str()); });
   base::write_file(staging, render_record(record), 0600);
   // Never over another's: of two at once, one wins.
   if (renameat2(AT_FDCWD, staging.c_str(), AT_FDCWD, (state_dir / kStateFile).c_str(),
                 RENAME_NOREPLACE) == 0) {
+    discard.dismiss();
     return;
   }
   if (errno == EEXIST) {
@@ -173,7 +172,7 @@ std::optional<Record> find_record(const fs::path& state_dir) {
   if (!text) return std::nullopt;
   try {
     return parse_record(*text);
-  } catch (const json::exception& error) {
+  } catch (const Error& error) {
     throw Error(ErrorKind::kCorrupt, (state_dir / kStateFile).string() + ": " + error.what());
   }
 }
@@ -192,7 +191,7 @@ Status current_status(const fs::path& state_dir, const Record& record) {
   const auto process = base::open_process(record.state.init);
   if (!process || base::has_exited(process->get())) return Status::kStopped;
   if (record.state.status == Status::kCreating) return Status::kCreating;
-  if (!is_there(state_dir / kStartedFile)) return Status::kCreated;
+  if (!is_started(state_dir)) return Status::kCreated;
   return is_frozen(record.state.cgroup_paths) ? Status::kPaused : Status::kRunning;
 }
 
@@ -213,22 +212,20 @@ std::string status_name(Status status) {
 }
 
 std::string render_process_state(const State& state, pid_t pid, const std::string& metadata) {
-  json value = {{"ociVersion", state.oci_version},
-                {"fds", {"seccompFd"}},
-                {"pid", pid},
-                {"state", json::parse(render_state(state))}};
-  if (!metadata.empty()) value["metadata"] = metadata;
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  oci::JsonWriter out;
+  out.begin_object();
+  out.key("fds").begin_array().value("seccompFd").end_array();
+  out.member_unless_empty("metadata", metadata);
+  out.key("ociVersion").value(state.oci_version).key("pid").value(pid);
+  write_state(out.key("state"), state);
+  out.end_object();
+  return out.take();
 }
 
 std::string render_state(const State& state) {
-  json value = {{"ociVersion", state.oci_version},
-                {"id", state.id},
-                {"status", status_name(state.status)},
-                {"bundle", state.bundle.string()}};
-  if (state.status != Status::kStopped) value["pid"] = state.init.pid;
-  if (!state.annotations.empty()) value["annotations"] = state.annotations;
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  oci::JsonWriter out;
+  write_state(out, state);
+  return out.take();
 }
 
 }  // namespace runtime

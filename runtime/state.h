@@ -26,8 +26,9 @@ struct Record {
 };
 
 inline constexpr char kStateFile[] = "state.json";
-inline constexpr char kStartedFile[] = "started";  // there from just before the program runs
-inline constexpr char kGateFifo[] = "exec.fifo";   // becomes kStartedFile when start claims it
+// There, and empty, from just before the program runs.
+inline constexpr char kStartedFile[] = "started";
+inline constexpr char kGateFifo[] = "exec.fifo";  // becomes kStartedFile when start claims it
 inline constexpr char kReportFifo[] = "report.fifo";
 
 // Pure but for the clock: what is known before anything is made. Without a process in the spec (a

@@ -185,12 +185,17 @@ int run_run(const Globals& globals, const Words& words) {
   if (!flags.detach && !flags.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   std::optional<Session> session;
   if (!flags.detach) session.emplace();
-  runtime::Created created = create(request);
+  // Whether somebody needs to know of the container before its program runs.
+  const bool in_two_steps = request.notify || request.has_other_config || !flags.pid_file.empty();
+  runtime::Created created =
+      in_two_steps ? create(request) : runtime::run(request.spec, request.options);
   int code = 0;
   or_remove(state_dir, [&] {
-    if (request.notify) request.notify->bind();
-    write_pid_file(flags.pid_file, created.init.pid);
-    runtime::start(created);
+    if (in_two_steps) {
+      if (request.notify) request.notify->bind();
+      write_pid_file(flags.pid_file, created.init.pid);
+      runtime::start(created);
+    }
     const NotifySocket* const notify = request.notify ? &*request.notify : nullptr;
     if (session) {
       code =
@@ -199,8 +204,10 @@ int run_run(const Globals& globals, const Words& words) {
       notify->forward_until_ready(created.pidfd.get(), created.init.pid);
     }
   });
-  if (session && !flags.keep) runtime::remove(state_dir, runtime::RemoveMode::kForced);
-  return code;
+  if (!session) return code;
+  if (!flags.keep) runtime::remove(state_dir, runtime::RemoveMode::kForced);
+  session.reset();  // gives the terminal back
+  _exit(code);      // all else the kernel takes back faster than we could
 }
 
 }  // namespace cli_oci

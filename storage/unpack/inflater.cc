@@ -142,9 +142,12 @@ class ZstdCodec : public Inflater::Codec {
   }
 
   void write(std::string_view input, InflateOutput& output) override {
-    ZSTD_inBuffer in = {input.data(), input.size(), 0};
+    ZSTD_inBuffer in = {input.data(), 0, 0};
     bool flushed = false;
-    while (in.pos < in.size || !flushed) {
+    while (in.pos < input.size() || !flushed) {
+      // A frame's first byte comes alone: the library checks a frame that it is given whole in
+      // another way, and what is good would depend on where the input was cut.
+      in.size = missing_ == 0 ? std::min(in.pos + 1, input.size()) : input.size();
       const std::span<char> space = output.space();
       ZSTD_outBuffer out = {space.data(), space.size(), 0};
       const std::size_t status = ZSTD_decompressStream(context_.get(), &out, &in);

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -150,6 +151,31 @@ TEST_F(RunTest, SysctlsOfItsNamespaces) {
       make_spec({"cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/shm_rmid_forced"});
   spec.linux_.sysctl = {{"net.ipv4.ip_forward", "1"}, {"kernel.shm_rmid_forced", "1"}};
   EXPECT_EQ(run(spec, make_options()).output, "1\n1\n");
+}
+
+TEST_F(RunTest, SysctlsAreWrittenWhateverTheSpecsProcfsIs) {
+  oci::RuntimeSpec spec = make_spec({"ip", "-o", "route", "show", "table", "all"});
+  spec.linux_.sysctl = {{"net.ipv4.ip_forward", "1"}};
+  spec.process->args = {"cat", "/mnt/sys/net/ipv4/ip_forward"};
+  fs::create_directories(home_ / "lower/mnt");
+  for (const std::vector<std::string>& options :
+       {std::vector<std::string>{"ro"}, {"subset=pid"}, {"nosuid"}}) {
+    spec.mounts.clear();
+    spec.mounts.push_back({"/proc", "proc", "proc", options});
+    spec.mounts.push_back({"/mnt", "proc", "proc", {}});
+    EXPECT_EQ(run(spec, make_options()).output, "1\n") << options.front();
+  }
+  spec.mounts.erase(spec.mounts.begin());
+  spec.linux_.masked_paths.clear();
+  EXPECT_EQ(run(spec, make_options()).output, "1\n");
+}
+
+// A signal that is ignored stays so over execve(2), but it is ours that were ignored.
+TEST_F(RunTest, NoSignalIsIgnoredAndNoneBlocked) {
+  for (const int signal : {SIGINT, SIGPIPE, SIGRTMIN + 3}) ::signal(signal, SIG_IGN);
+  const Outcome outcome = run({"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"});
+  for (const int signal : {SIGINT, SIGPIPE, SIGRTMIN + 3}) ::signal(signal, SIG_DFL);
+  EXPECT_EQ(outcome.output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
 TEST_F(RunTest, MountsOfTheSpec) {

@@ -127,6 +127,13 @@ TEST(Inflater, RefusesDamage) {
   EXPECT_EQ(error_of([&] { inflate(zstd(text) + "garbage"); }).first, ErrorKind::kCorrupt);
 }
 
+TEST(Inflater, DoesNotLookAtAFrameInAnotherWayWhereItIsWhole) {
+  // Its header promises 383 bytes (RFC 8878, section 3.1.1.1.4), its only block has none.
+  using namespace std::string_literals;
+  const std::string frame = "\x28\xb5\x2f\xfd\x42\x5a\0\0\x7f\0\x01\0\0"s;
+  EXPECT_EQ(inflate(frame, 1), inflate(frame, frame.size()));
+}
+
 TEST(Inflater, RefusesWindowsThatAreMemoryBombs) {
   // A frame header (RFC 8878, section 3.1.1.1) that asks for a window of 2 GiB.
   using namespace std::string_literals;
