@@ -52,7 +52,7 @@ Listing::Headers image_headers() {
           {"Containers", "CONTAINERS"}};
 }
 
-std::string image_field(const std::string& name, const storage::ImageLine& line,
+std::string image_field(std::string_view name, const storage::ImageLine& line,
                         base::Nanoseconds now, ImageIds ids) {
   if (name == "Repository") return shown_repository(line);
   if (name == "Tag") return shown_tag(line);

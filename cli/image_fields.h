@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "cli/listing.h"
 #include "storage/image_list.h"
@@ -12,7 +13,7 @@ enum class ImageIds { kShort, kFull };
 
 // What stands above each field in a table; its keys are all fields there are.
 Listing::Headers image_headers();
-std::string image_field(const std::string& name, const storage::ImageLine& line,
+std::string image_field(std::string_view name, const storage::ImageLine& line,
                         base::Nanoseconds now, ImageIds ids);
 
 std::string shown_repository(const storage::ImageLine& line);  // familiar, or "<none>"

@@ -2,7 +2,7 @@
 #include "storage/image_list.h"
 
 #include <algorithm>
-#include <set>
+#include <unordered_set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -119,7 +119,7 @@ int show_trees(const Globals& globals, const std::vector<ImageLine>& lines) {
 }
 
 std::string render_ids(const std::vector<ImageLine>& lines, ImageIds ids) {
-  std::set<std::string_view> seen;
+  std::unordered_set<std::string_view> seen(lines.size());
   std::string text;
   for (const ImageLine& line : lines) {
     if (seen.insert(line.id).second) text += shown_id(line, ids) + "\n";
@@ -133,6 +133,7 @@ std::string render_lines(const std::vector<ImageLine>& lines, const ImageListFla
   if (flags.digests) fields.insert(fields.begin() + 2, "Digest");
   const Listing::Headers headers = image_headers();
   Listing listing(flags.format, fields, headers);
+  listing.expect(lines.size());
   const base::Nanoseconds now = base::now();
   for (const ImageLine& line : lines) {
     const auto field = [&](const std::string& name) { return image_field(name, line, now, ids); };

@@ -1,6 +1,7 @@
 #include "cli/listing.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -34,15 +35,18 @@ std::size_t columns_of(const std::string& text) {
   }));
 }
 
-std::string shown(const std::string& cell) { return base::printable(cell, cell.size()); }
-
 // Rows of cells, one behind the other in one text: thousands of rows are a few allocations.
 class Table {
  public:
   void add_cell(const std::string& cell) {
-    const std::string text = shown(cell);
+    const std::string text = base::printable(cell, cell.size());
     cells_.push_back({.bytes = text.size(), .columns = columns_of(text)});
     text_ += text;
+  }
+  void expect(std::size_t rows, std::size_t columns) {
+    rows_.reserve(rows);
+    cells_.reserve(rows * columns);
+    text_.reserve(rows * columns * kUsualCell);
   }
   void end_row() { rows_.push_back(cells_.size()); }
 
@@ -58,6 +62,7 @@ class Table {
   std::string render() const {
     const std::vector<std::size_t> widths = plan_widths();
     std::string text;
+    text.reserve(rows_.size() * (std::accumulate(widths.begin(), widths.end(), std::size_t{1})));
     std::size_t cell = 0;
     std::size_t at = 0;
     for (const std::size_t end : rows_) {
@@ -72,6 +77,7 @@ class Table {
   }
 
  private:
+  static constexpr std::size_t kUsualCell = 12;
   struct Cell {
     std::size_t bytes = 0, columns = 0;
   };
@@ -145,6 +151,10 @@ void Listing::add(const nlohmann::json& row, const Template::Methods& methods) {
   } else {
     state_->add_line(state_->format->render(row, methods));
   }
+}
+
+void Listing::expect(std::size_t rows) {
+  if (is_simple()) state_->table.expect(rows + 1, state_->fields.size());
 }
 
 bool Listing::is_simple() const { return !state_->fields.empty(); }

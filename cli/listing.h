@@ -30,6 +30,7 @@ class Listing {
   bool is_simple() const;
   using Field = std::function<std::string(const std::string& name)>;
   void add_fields(const Field& field);
+  void expect(std::size_t rows);  // a hint: so many will be added
   std::string render() const;
 
  private:

@@ -13,8 +13,8 @@ namespace storage {
 namespace {
 
 // Every opening parses all of this, so there is little of it: no index that only slow commands
-// would use, and no column types, which SQLite does not need: numbers and texts are kept as they
-// are bound.
+// would use (but kImageList), and no column types, which SQLite does not need: numbers and texts
+// are kept as they are bound.
 constexpr char kTables[] = R"sql(
 CREATE TABLE meta(key PRIMARY KEY,value)WITHOUT ROWID;
 CREATE TABLE images(id PRIMARY KEY,manifest_digest,size,created,pulled,hidden,diff_ids,layer_keys,
@@ -68,13 +68,16 @@ ALTER TABLE containers ADD COLUMN stopped DEFAULT 0;
 constexpr char kIndexes[] = "CREATE TABLE indexes(digest PRIMARY KEY,manifests,bytes)WITHOUT ROWID";
 constexpr char kVolumeOptions[] = "ALTER TABLE volumes ADD COLUMN options DEFAULT '{}';";
 
+// What `images` shows of rows whose texts are long: with ten thousand images it read 34 MB without.
+constexpr char kImageList[] = "CREATE INDEX image_list ON images(hidden,created DESC,id,size);";
+
 // On a full disk images and containers can still be removed: the log, which takes a checkpoint at
 // a quarter of this, never asks for a new block. Not every file system can; then it is only a wish.
 constexpr std::int64_t kReservedLog = 1 << 20;
 
 // kMigrations[n] makes version n + 1 out of version n.
 constexpr std::array<const char*, kSchemaVersion> kMigrations = {
-    kTables, kCache, kNetworks, kIndexes, kVolumeOptions, kRestarts};
+    kTables, kCache, kNetworks, kIndexes, kVolumeOptions, kRestarts, kImageList};
 
 std::int64_t version_of(Database& database) {
   Statement query = database.prepare("PRAGMA user_version");

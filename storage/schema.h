@@ -6,7 +6,7 @@ namespace storage {
 
 class Database;
 
-constexpr int kSchemaVersion = 6;
+constexpr int kSchemaVersion = 7;
 // Small pages: a start writes a handful of rows, and what the log holds is read by the next
 // command that opens the database alone.
 constexpr int kPageSize = 1024;

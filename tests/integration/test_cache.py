@@ -315,10 +315,10 @@ def test_images_lists_ten_thousand(store_in_memory):
     assert len(lines) == 10_001 and lines[0].split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
     assert {line.split()[0] for line in lines[1:]} == {f"image{batch}-{number}" for batch in range(10) for number in range(1000)}
     assert len(set(sampan.out("images", "-q", "--no-trunc").splitlines())) == 10_000
-    # 30 ms is what an idle machine shall need; here others run beside it.
-    spent = min(cpu_seconds(sampan.command("images")) for _ in range(10))
+    # 20 ms are what it takes at most on an idle machine; here others run beside it.
+    spent = min(cpu_seconds(sampan.command("images")) for _ in range(20))
     print(f"images with 10,000 images: {spent * 1000:.0f} ms of processor time")
-    assert spent < 0.1
+    assert spent < 0.06
 
 
 def janitors(sampan):

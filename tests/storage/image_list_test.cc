@@ -1,6 +1,7 @@
 #include "storage/image_list.h"
 
 #include <ctime>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -59,6 +60,38 @@ TEST(ImageList, DoesNotShowWhatIsHidden) {
   store.add_container(make_container(hex('1'), "user", hex('a')), {});
   store.remove_image("alpine", Store::Force::kYes);
   EXPECT_TRUE(storage::list_image_lines(store).empty());
+}
+
+// Of rows with long texts only an index is read.
+TEST(ImageList, TouchesNoRow) {
+  const TempRoot root;
+  Store store(root.store());
+  storage::Statement plan = store.database().prepare(
+      "EXPLAIN QUERY PLAN SELECT id,size,created FROM images WHERE hidden=0 "
+      "ORDER BY created DESC,id");
+  ASSERT_TRUE(plan.step());
+  EXPECT_EQ(plan.text(3), "SEARCH images USING COVERING INDEX image_list (hidden=?)");
+  EXPECT_FALSE(plan.step());
+}
+
+TEST(ImageList, FindsEachImagesNamesAmongMany) {
+  const TempRoot root;
+  Store store(root.store());
+  for (int i = 0; i < 300; ++i) {
+    const std::string number = std::to_string(i);
+    storage::ImageRow image = make_image(base::random_hex(32), {});
+    image.created = i;
+    const oci::ImageId id = image.id;
+    store.add_local_image(image, oci::Reference::parse("first" + number), "import");
+    if (i % 3 == 0) store.tag_image(id, oci::Reference::parse("second" + number));
+  }
+  std::set<std::string> names;
+  for (const ImageLine& line : storage::list_image_lines(store)) {
+    const std::size_t digits = line.repository.find_first_of("0123456789");
+    EXPECT_EQ(line.repository.substr(digits), std::to_string(line.created));
+    EXPECT_TRUE(names.insert(line.repository).second) << line.repository;
+  }
+  EXPECT_EQ(names.size(), 400U);
 }
 
 // What the log has and what the database has come together, whatever was mapped.
