@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/process.h"
 #include "base/trace.h"
+#include "engine/bridge_network.h"
 #include "oci/json.h"
 
 namespace engine {
@@ -100,11 +101,30 @@ Json parse_list(const std::string& text) {
   return list;
 }
 
-// What a plugin reads: its own part, and what the list says for all.
-Json plugin_config(const Json& list, const Json& plugin) {
+// As the capability "portMappings" has them; see CONVENTIONS.md beside the specification. An
+// address that stands for all of IPv6 has its like of IPv4 beside it, and "" means both there.
+Json port_mappings(const network::Endpoint& endpoint) {
+  Json mappings = Json::array();
+  for (const network::PublishedPort& port : endpoint.ports) {
+    const bool anywhere = port.host_address.is_any();
+    if (anywhere && port.host_address.is_v6()) continue;
+    mappings.push_back({{"hostPort", port.host_port},
+                        {"containerPort", port.container_port},
+                        {"protocol", protocol_name(port.protocol)},
+                        {"hostIP", anywhere ? std::string() : port.host_address.str()}});
+  }
+  return mappings;
+}
+
+// What a plugin reads: its own part, what the list says for all, and what it has asked for.
+Json plugin_config(const Json& list, const Json& plugin, const network::Endpoint& endpoint) {
   Json config = plugin;
   config["name"] = list.at("name");
   config["cniVersion"] = list.value("cniVersion", "0.4.0");
+  const auto capabilities = plugin.find("capabilities");
+  if (capabilities != plugin.end() && capabilities->value("portMappings", false)) {
+    config["runtimeConfig"]["portMappings"] = port_mappings(endpoint);
+  }
   return config;
 }
 
@@ -157,7 +177,7 @@ void add_cni(Attachment& attachment, int netns_fd) {
       const Json list = parse_list(attachment.cni);
       Json previous;
       for (const Json& plugin : list.at("plugins")) {
-        Json config = plugin_config(list, plugin);
+        Json config = plugin_config(list, plugin, attachment.endpoint);
         if (!previous.is_null()) config["prevResult"] = previous;
         previous = oci::parse_json(run_plugin(config, call_for(attachment, "ADD", netns_fd)));
       }
@@ -178,7 +198,8 @@ void delete_cni(const Attachment& attachment, int netns_fd) {
     const Json list = parse_list(attachment.cni);
     const Json& plugins = list.at("plugins");
     for (auto plugin = plugins.rbegin(); plugin != plugins.rend(); ++plugin) {
-      run_plugin(plugin_config(list, *plugin), call_for(attachment, "DEL", netns_fd));
+      run_plugin(plugin_config(list, *plugin, attachment.endpoint),
+                 call_for(attachment, "DEL", netns_fd));
     }
   });
 }

@@ -103,7 +103,7 @@ void disconnect_attachment(const Attachment& attachment, int netns_fd) {
 void unpublish_ports(const NetworkState& state) {
   for (const Attachment& attachment : state.attachments) {
     if (!attachment.endpoint.ports.empty()) {
-      network::unpublish(attachment.link, attachment.endpoint);
+      attachment.unpublish(attachment.endpoint);
     }
   }
 }
@@ -149,7 +149,7 @@ StartedContainer create_from_bundle(storage::Store& store, const Config& config,
   if (const Attachment* publisher = container.network.publisher();
       publisher != nullptr && !publisher->endpoint.ports.empty()) {
     base::TraceStep step("engine", "publish ports");
-    network::publish(publisher->link, publisher->endpoint);
+    publisher->publish(publisher->endpoint);
   }
   undo.dismiss();
   return container;

@@ -108,7 +108,7 @@ void disconnect_running(storage::Store& store, const RunDirectory& directory,
   }
   Attachment gone = *found;
   state.attachments.erase(found);
-  if (!gone.endpoint.ports.empty()) network::unpublish(gone.link, gone.endpoint);
+  if (!gone.endpoint.ports.empty()) gone.unpublish(gone.endpoint);
   const base::UniqueFd netns = network_of(container);
   disconnect_attachment(gone, netns.get());
   const bool had_route = gone.endpoint.has_default_route;
@@ -121,7 +121,7 @@ void disconnect_running(storage::Store& store, const RunDirectory& directory,
   Attachment* const publisher = state.publisher();
   if (publisher != nullptr && !gone.endpoint.ports.empty()) {
     publisher->endpoint.ports = gone.endpoint.ports;
-    network::publish(publisher->link, publisher->endpoint);
+    publisher->publish(publisher->endpoint);
   }
   write_down(store, directory, container, change, state);
   NetworkState left;
@@ -177,9 +177,9 @@ void publish_running(storage::Store& store, const Config& config, const RunDirec
   ports.insert(ports.end(), coming.ports.begin(), coming.ports.end());
   // What will be published is written down before it is.
   base::replace_file(directory.network_file(), render_network_state(state), 0600);
-  network::publish(publisher->link, coming);
+  publisher->publish(coming);
   write_down(store, directory, container, change, state);
-  network::unpublish(publisher->link, going);
+  publisher->unpublish(going);
   std::erase_if(container.ports.reserved, [&](const ReservedPort& reserved) {
     return is_wanted(change.remove.ports, reserved.port);
   });

@@ -72,7 +72,7 @@ void withdraw_strays(storage::Store& store, const Config& config) {
 void restore_network(storage::Store& store, const Config& config,
                      const NetworkState& example) noexcept {
   try {
-    const Attachment* const attachment = example.publisher();
+    const Attachment* const attachment = example.translated();
     if (attachment != nullptr) {
       publish_running(store, config, attachment->link, network::restore_firewall);
     }

@@ -26,7 +26,9 @@ void watch_nested(int epoll, int fd) {
 
 // Where nothing translates: see network/plan.h, translated_ports(), and HostFilter.
 bool is_relayed(const Attachment& publisher, const network::PublishedPort& port) {
-  if (publisher.link.host_filter == network::HostFilter::kObey) return true;
+  if (publisher.link.host_filter == network::HostFilter::kObey || !publisher.cni.empty()) {
+    return true;
+  }
   return port.host_address.is_v6();
 }
 

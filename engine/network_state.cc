@@ -65,16 +65,29 @@ Attachment parse_attachment(const Json& json) {
 
 }  // namespace
 
+void Attachment::publish(const network::Endpoint& what) const {
+  if (cni.empty()) network::publish(link, what);
+}
+
+void Attachment::unpublish(const network::Endpoint& what) const {
+  if (cni.empty()) network::unpublish(link, what);
+}
+
 Attachment* NetworkState::publisher() {
   for (Attachment& attachment : attachments) {
     const bool is_bridge = attachment.link.kind == network::LinkKind::kBridge;
-    if (attachment.cni.empty() && is_bridge && !attachment.link.internal) return &attachment;
+    if (!attachment.cni.empty() || (is_bridge && !attachment.link.internal)) return &attachment;
   }
   return nullptr;
 }
 
 const Attachment* NetworkState::publisher() const {
   return const_cast<NetworkState*>(this)->publisher();  // NOLINT: the same search
+}
+
+const Attachment* NetworkState::translated() const {
+  const Attachment* const found = publisher();
+  return found != nullptr && found->cni.empty() ? found : nullptr;
 }
 
 const Attachment* NetworkState::find(std::string_view network) const {

@@ -17,6 +17,10 @@ struct Attachment {
   network::Endpoint endpoint;  // of one of them: the ports
   std::vector<std::string> aliases;
   std::string cni;  // the configuration list of a CNI network; then `link` says nothing
+  // Into our table of the firewall, or out of it. The ports of a CNI network are not in it: its
+  // plugins translate them, or the monitor relays them all.
+  void publish(const network::Endpoint& what) const;
+  void unpublish(const network::Endpoint& what) const;
 };
 
 struct NetworkState {
@@ -24,6 +28,8 @@ struct NetworkState {
   // The one that publishes ports: the first with a way out; null where there is none.
   Attachment* publisher();
   const Attachment* publisher() const;
+  // The same if what it publishes is in our table of the firewall.
+  const Attachment* translated() const;
   const Attachment* find(std::string_view network) const;
 };
 

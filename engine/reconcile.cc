@@ -132,13 +132,13 @@ std::vector<std::string> reconcile(storage::Store& store, const Config& config, 
       const RunDirectory directory(config.state, name);
       if (!directory.is_locked()) {
         if (settle_leftover(store, directory, name)) lost.push_back(name);
-      } else if (example.publisher() == nullptr) {
+      } else if (example.translated() == nullptr) {
         example = find_networks(directory);
       }
     }
   }
   if (has_strays) withdraw_strays(store, config);
-  if (example.publisher() != nullptr) restore_network(store, config, example);
+  if (example.translated() != nullptr) restore_network(store, config, example);
   if (is_revived) return lost;
   for (const storage::ContainerRow& row : store.list_containers()) {
     if (is_active(row.status) && !RunDirectory(config.state, row.id).is_locked()) {

@@ -144,3 +144,32 @@ def test_ports_of_a_running_container_change(engine, busybox):
     engine.run("restart", "-t", "0", "server")
     wait_until(lambda: fetch("127.0.0.1", second) == PAGE, what="httpd")
     assert engine.out("port", "server").splitlines() == [f"80/tcp -> 0.0.0.0:{second}", f"80/tcp -> [::]:{second}"]
+
+
+def test_ports_over_a_cni_network(engine, busybox, echo, tmp_path):
+    """Relayed by the monitor; by a plugin that has the capability the client's own address arrives."""
+    bridge = {"type": "bridge", "bridge": "cni-test1", "isGateway": True, "hairpinMode": True,
+              "ipam": {"type": "host-local", "dataDir": str(tmp_path / "leases"), "ranges": [[{"subnet": "10.91.0.0/24"}]],
+                       "routes": [{"dst": "0.0.0.0/0"}]}}
+    mapping = {"type": "portmap", "capabilities": {"portMappings": True}}
+    clients = []
+    try:
+        for name, plugins in (("relayed", [bridge]), ("mapped", [bridge, mapping])):
+            config = tmp_path / f"{name}.conflist"
+            config.write_text(json.dumps({"cniVersion": "0.4.0", "name": name, "plugins": plugins}))
+            engine.run("network", "create", "--cni-config", str(config), name)
+            port, later = free_port(), free_port()
+            engine.run("run", "-d", "--name", name, "--network", name, "-p", f"{port}:7000", busybox, "sleep", "100")
+            echo(name, 7000)
+            assert engine.out("port", name, "7000").splitlines()[0] == f"0.0.0.0:{port}"
+            assert who_am_i("127.0.0.1", port)
+            with other_host() as there:
+                code = f"import socket; print(socket.create_connection(('198.51.100.1', {port}), timeout=5).recv(99).decode())"
+                clients.append(there("python3", "-c", code).stdout.strip())
+            engine.run("update", "--publish-add", f"{later}:7000", name)
+            assert who_am_i("127.0.0.1", later)
+            engine.run("rm", "-f", name)
+            assert "refused" in fetch("127.0.0.1", port) and "refused" in fetch("127.0.0.1", later)
+        assert clients == ["10.91.0.1", "198.51.100.2"]
+    finally:
+        subprocess.run(["ip", "link", "del", "cni-test1"], capture_output=True)
