@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Benchmark: sampan beside whichever of docker, podman, containerd, runc and crun are installed.
 
-    bench/bench.py [--runs N] [--pulls N] [--only start,exec,ps,runtime,pull] [--peers docker,podman,containerd]
+    bench/bench.py [--runs N] [--pulls N] [--only start,exec,ps,runtime,pull,scale] [--containers N] [--peers docker,podman,containerd]
 
 Everything happens in network and mount namespaces of its own, on a fresh loop-mounted journaled ext4. The commands of one row are
 run in turn, one after the other, and the medians are printed with their ratios to sampan's. Run it as root, after
@@ -24,6 +24,7 @@ import urllib.request
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(SOURCE / "tools"), str(SOURCE / "bench"), str(SOURCE / "tests")]
 from peers import CGROUPS, Floor, Runtime, start_installed  # noqa: E402
+from scale import bench_scale  # noqa: E402
 
 BINARIES = pathlib.Path(os.environ.get("SAMPAN_BIN", SOURCE / "build/bin")).resolve()
 IDLE = 0.06  # seconds between two runs: what a machine does on its own must not fall into the next one
@@ -93,12 +94,14 @@ def tar_of(files, path):
                        stdout=file, stderr=subprocess.DEVNULL, check=True)
 
 
-def make_images(registry, work):
-    """A small image, one of about 800 MB in 30,000 files, one of 60 layers; returns their names."""
+def make_images(registry, work, with_large):
+    """A small image and, where asked for, one of about 800 MB in 30,000 files and one of 60 layers; returns their names."""
     import image as images
     base = images.busybox_layer()
     command = {"Cmd": ["true"], "Env": ["PATH=/bin"]}
     registry.push("small", "1", images.Image([base], config=command))
+    if not with_large:
+        return {"small": f"{registry.host}/small:1"}
     files, total = package_files(30_000, 800_000_000)
     tar_of(files, work / "large.tar")
     large = (work / "large.tar").read_bytes()
@@ -348,7 +351,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=21)
     parser.add_argument("--pulls", type=int, default=15)
-    parser.add_argument("--only", default="start,exec,ps,runtime,pull")
+    parser.add_argument("--only", default="start,exec,ps,runtime,pull,scale")
+    parser.add_argument("--containers", type=int, default=200)
     parser.add_argument("--peers", default="docker,podman,containerd")
     arguments = parser.parse_args()
     enter_namespaces()
@@ -361,7 +365,7 @@ def main():
     engines, registry = [], None
     try:
         registry = RealRegistry(disk.path / "registry")
-        images = make_images(registry, disk.path)
+        images = make_images(registry, disk.path, "pull" in only)
         start_installed(engines, disk.path, BINARIES, arguments.peers.split(","))
         print("versions: " + ", ".join(f"{engine.name} {engine.version()}" for engine in engines), flush=True)
         table = Table()
@@ -374,6 +378,8 @@ def main():
             bench_start(table, engines, images, arguments.runs, floor)
         if only & {"exec", "ps"}:
             bench_exec_and_ps(table, engines, images, arguments.runs, only)
+        if "scale" in only:
+            bench_scale(engines, images["small"], arguments.containers)
         if "pull" in only:
             bench_pull(table, engines, images, arguments.pulls, registry, disk.path)
         if "runtime" in only:

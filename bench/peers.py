@@ -35,7 +35,13 @@ class Sampan(Engine):
         return self.base + ["run", "-d", "--name", "idle", "--network", "none", image, "sleep", "3600"]
 
     def remove_idle(self):
-        return self.base + ["rm", "-f", "idle"]
+        return self.remove("idle")
+
+    def run_idle(self, image, name):
+        return self.base + ["run", "-d", "--name", name, image, "sleep", "3600"]
+
+    def remove(self, *names):
+        return self.base + ["rm", "-f", *names]
 
     def exec(self):
         return self.base + ["exec", "idle", "true"]
@@ -60,7 +66,9 @@ class Docker(DockerEngine):
     forget = lambda self, image: self.base + ["rmi", "-f", image]
     run = lambda self, network, image, *command: self.base + ["run", "--rm", "--network", network, image, *command]
     start_idle = lambda self, image: self.base + ["run", "-d", "--name", "idle", "--network", "none", image, "sleep", "3600"]
-    remove_idle = lambda self: self.base + ["rm", "-f", "idle"]
+    remove_idle = lambda self: self.remove("idle")
+    run_idle = lambda self, image, name: self.base + ["run", "-d", "--name", name, image, "sleep", "3600"]
+    remove = lambda self, *names: self.base + ["rm", "-f", *names]
     exec = lambda self: self.base + ["exec", "idle", "true"]
     ps = lambda self: self.base + ["ps", "-a"]
     version = lambda self: run(self.base + ["version", "--format", "{{.Server.Version}}"]).stdout.strip()
@@ -80,7 +88,9 @@ class Podman(PodmanEngine):
     forget = lambda self, image: self.base + ["rmi", "-f", image]
     run = lambda self, network, image, *command: self.base + ["run", "--rm", *self.limits, "--network", network, image, *command]
     start_idle = lambda self, image: self.base + ["run", "-d", *self.limits, "--name", "idle", "--network", "none", image, "sleep", "3600"]
-    remove_idle = lambda self: self.base + ["rm", "-f", "-t", "0", "idle"]
+    remove_idle = lambda self: self.remove("idle")
+    run_idle = lambda self, image, name: self.base + ["run", "-d", *self.limits, "--name", name, image, "sleep", "3600"]
+    remove = lambda self, *names: self.base + ["rm", "-f", "-t", "0", *names]
     exec = lambda self: self.base + ["exec", "idle", "true"]
     ps = lambda self: self.base + ["ps", "-a"]
 

@@ -157,7 +157,7 @@ class Sampan:
         """What is left of containers: mounts, cgroups, links, monitors, run directories, firewall elements."""
         left = [f"mount {line.split()[1]}" for line in open("/proc/mounts") if str(self.folder) in line]
         left += [f"cgroup {path}" for path in self.cgroups()]
-        left += [f"link {name}" for name in os.listdir("/sys/class/net") if name.startswith("ve")]
+        left += [f"link {name}" for _, name in socket.if_nameindex() if name.startswith("ve")]
         left += [f"monitor {pid}" for pid in self.monitors()]
         if (self.root / "containers").exists():
             left += [f"container directory {name}" for name in os.listdir(self.root / "containers")]
