@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "base/letter_case.h"
 #include "base/trace.h"
 #include "base/unique_fd.h"
 #include "cli/command.h"
@@ -133,9 +134,8 @@ int run_run(const Globals& globals, const Words& words) {
   attach.detach_keys = container.detach_keys;
   if (!attach_to.empty()) {
     const auto wants = [&](const std::string& stream) {
-      return std::any_of(attach_to.begin(), attach_to.end(), [&](std::string given) {
-        for (char& c : given) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        return given == stream;
+      return std::any_of(attach_to.begin(), attach_to.end(), [&](const std::string& given) {
+        return base::lower_case(given) == stream;
       });
     };
     attach.stdin_open = attach.stdin_open && wants("stdin");

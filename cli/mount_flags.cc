@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/letter_case.h"
 #include "base/time.h"
 #include "cli/container_flags.h"
 
@@ -185,9 +186,7 @@ class MountFields {
  private:
   void read(const std::string& field) {
     const std::size_t equals = field.find('=');
-    std::string key = field.substr(0, equals);
-    std::transform(key.begin(), key.end(), key.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string key = base::lower_case(field.substr(0, equals));
     const bool switches = key == "readonly" || key == "ro" || key == "volume-nocopy" ||
                           key == "bind-nonrecursive" || key == "idmap";
     if (equals == std::string::npos && !switches) {

@@ -10,6 +10,7 @@
 #include "base/trace.h"
 #include "engine/etc_files.h"
 #include "engine/host_facts.h"
+#include "engine/links.h"
 #include "engine/network_attach.h"
 #include "engine/spec.h"
 #include "engine/tree_copy.h"
@@ -110,6 +111,10 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
     spec.mounts.hosts = directory.path() / "hosts";
     spec.mounts.hostname = directory.path() / "hostname";
     spec.mounts.resolv_conf = directory.path() / "resolv.conf";
+    for (const Link& link : find_links(store, input.options)) {
+      const std::vector<std::string> lines = link_environment(link, input.row.name);
+      spec.link_environment.insert(spec.link_environment.end(), lines.begin(), lines.end());
+    }
   }
   if (input.options.init) spec.mounts.init_program = init_program(config);
   spec.host = gather_host_facts(input.options);
@@ -133,7 +138,9 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
   const std::string hostname = spec.hostname.empty() ? host_name() : spec.hostname;
   base::write_file(folder / "hostname", hostname + "\n");
   HostsInput hosts = hosts_input(input, hostname);
-  hosts.links = find_links(store, input.options);
+  for (const Link& link : find_links(store, input.options)) {
+    hosts.links.push_back(render_link(link));
+  }
   base::write_file(folder / "hosts", render_hosts(input.options, hosts));
   base::write_file(folder / "resolv.conf",
                    has_name_server(input.network)

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/letter_case.h"
 #include "base/text.h"
 #include "engine/bridge_network.h"
 #include "engine/mount_plan.h"
@@ -120,9 +121,8 @@ std::uint16_t parse_port_number(const std::string& text, const std::string& whol
 
 void expose(const std::string& word, std::vector<std::string>& ports) {
   const std::size_t slash = word.find('/');
-  std::string protocol = slash == std::string::npos ? "tcp" : word.substr(slash + 1);
-  std::transform(protocol.begin(), protocol.end(), protocol.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string protocol =
+      slash == std::string::npos ? "tcp" : base::lower_case(word.substr(slash + 1));
   if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") {
     refuse("Invalid proto: " + base::printable(protocol));
   }
@@ -170,8 +170,7 @@ void add_volumes(const std::string& text, oci::ImageConfig& config) {
 
 void add_on_build(const std::string& text, oci::ImageConfig& config) {
   if (text.empty()) refuse("ONBUILD requires at least one argument");
-  std::string word = text.substr(0, text.find_first_of(" \t"));
-  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const std::string word = base::upper_case(text.substr(0, text.find_first_of(" \t")));
   if (word == "ONBUILD") refuse("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
   if (word == "FROM" || word == "MAINTAINER") {
     refuse(word + " isn't allowed as an ONBUILD trigger");
@@ -184,8 +183,7 @@ void add_on_build(const std::string& text, oci::ImageConfig& config) {
 void apply_change(const std::string& instruction, oci::ImageConfig& config) {
   const std::string line = trim(instruction);
   const std::size_t end = std::min(line.find_first_of(" \t\n"), line.size());
-  std::string name = line.substr(0, end);
-  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const std::string name = base::upper_case(line.substr(0, end));
   const std::string text = trim(line.substr(end));
   if (name == "CMD") {
     config.cmd = command_words(text, config);
@@ -210,8 +208,7 @@ void apply_change(const std::string& instruction, oci::ImageConfig& config) {
   } else if (name == "WORKDIR") {
     set_working_dir(text, config);
   } else {
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    refuse(base::printable(name) + " is not a valid change command");
+    refuse(base::printable(base::lower_case(name)) + " is not a valid change command");
   }
 }
 

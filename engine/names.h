@@ -1,11 +1,15 @@
 // Names of containers: the grammar, and one for whom the user gave none.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace engine {
+
+// How many digits of a container's id are its short name.
+inline constexpr std::size_t kShortIdDigits = 12;
 
 // Throws kInvalid with docker's words unless [a-zA-Z0-9][a-zA-Z0-9_.-]+.
 void check_container_name(std::string_view name);

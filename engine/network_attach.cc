@@ -4,20 +4,13 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "base/letter_case.h"
 #include "base/process.h"
 #include "engine/bridge_network.h"
+#include "engine/names.h"
 
 namespace engine {
 namespace {
-
-constexpr std::size_t kShortIdDigits = 12;
-
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
-    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  });
-  return text;
-}
 
 // docker: a name without an address of its own takes the network's default, else all of both
 // families.
@@ -191,7 +184,7 @@ std::vector<storage::HostRow> plan_hosts(const storage::ContainerRow& row,
     names.insert(names.end(), attachment.aliases.begin(), attachment.aliases.end());
     for (const std::string& name : names) {
       hosts.push_back({.network = attachment.network,
-                       .name = lower_case(name),
+                       .name = base::lower_case(name),
                        .container = row.id,
                        .address = endpoint.address.bits,
                        .address6 = endpoint.address6 ? endpoint.address6->str() : ""});
@@ -203,30 +196,6 @@ std::vector<storage::HostRow> plan_hosts(const storage::ContainerRow& row,
 bool has_name_server(const NetworkState& state) {
   return std::any_of(state.attachments.begin(), state.attachments.end(),
                      [](const auto& item) { return item.network != kBridgeNetwork; });
-}
-
-std::vector<std::string> find_links(storage::Store& store, const ContainerOptions& options) {
-  std::vector<std::string> lines;
-  for (const std::string& link : options.links) {
-    const std::size_t colon = link.find(':');
-    const std::string target = link.substr(0, colon);
-    const std::string alias = colon == std::string::npos ? target : link.substr(colon + 1);
-    const auto row = store.find_container(target);
-    if (!row) {
-      throw base::Error(base::ErrorKind::kInvalid, "could not get container for " + target);
-    }
-    const NetworkState state = parse_network_state(row->ports);
-    const Attachment* const there = state.find(kBridgeNetwork);
-    if (there == nullptr) {
-      if (!state.attachments.empty()) continue;  // by name, on a network of the user's
-      throw base::Error(base::ErrorKind::kInvalid,
-                        "Cannot link to a non running container: /" + row->name + " AS /" + alias);
-    }
-    lines.push_back(there->endpoint.address.str() + "\t" + alias + " " +
-                    row->id.substr(0, kShortIdDigits) +
-                    (row->name == alias ? "" : " " + row->name));
-  }
-  return lines;
 }
 
 std::string shared_network(storage::Store& store, const std::string& container) {

@@ -49,9 +49,6 @@ std::vector<storage::HostRow> plan_hosts(const storage::ContainerRow& row,
                                          const NetworkState& state);
 // Whether its monitor answers for names: on networks of the user's.
 bool has_name_server(const NetworkState& state);
-// --link on the default network: lines of /etc/hosts, "address\tnames". kInvalid with docker's
-// words where one is not running.
-std::vector<std::string> find_links(storage::Store& store, const ContainerOptions& options);
 // The network namespace of a container that runs; kConflict with docker's words where it does not.
 std::string shared_network(storage::Store& store, const std::string& container);
 // Takes back names and addresses of a container that has ended.

@@ -53,9 +53,11 @@ std::vector<std::string> merge_environment(std::vector<std::string> base,
 
 std::vector<std::string> plan_environment(const oci::ImageConfig& image,
                                           const ContainerOptions& options,
+                                          const std::vector<std::string>& links,
                                           std::string_view hostname, std::string_view home) {
   std::vector<std::string> environment = {kDefaultPath, "HOSTNAME=" + std::string(hostname)};
   if (options.tty) environment.emplace_back("TERM=xterm");
+  environment = merge_environment(std::move(environment), links);
   environment = merge_environment(std::move(environment), options.env);
   for (const std::string& entry : image.env) {
     if (find_entry(options.env, name_of(entry)) != options.env.end()) continue;

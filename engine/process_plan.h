@@ -16,10 +16,11 @@ namespace engine {
 std::vector<std::string> plan_arguments(const oci::ImageConfig& image,
                                         const ContainerOptions& options);
 
-// PATH, HOSTNAME and TERM first, then the user's variables, then those of the image that nobody has
-// set, HOME last. An entry of the user's without '=' takes the variable away.
+// PATH, HOSTNAME and TERM first, then those of links, then the user's variables, then those of the
+// image that nobody has set, HOME last. An entry of the user's without '=' takes the variable away.
 std::vector<std::string> plan_environment(const oci::ImageConfig& image,
                                           const ContainerOptions& options,
+                                          const std::vector<std::string>& links,
                                           std::string_view hostname, std::string_view home);
 
 // `base` with the entries of `changes` set over it; without '=': taken away.

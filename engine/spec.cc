@@ -40,7 +40,7 @@ oci::Process plan_process(const SpecInput& input, const SecurityOptions& securit
   if (options.init) {
     process.args.insert(process.args.begin(), {kInitPath, "--"});
   }
-  process.env = plan_environment(input.image, options, hostname, user.home);
+  process.env = plan_environment(input.image, options, input.link_environment, hostname, user.home);
   process.cwd = plan_working_dir(input.image, options);
   process.user = {.uid = user.uid,
                   .gid = user.gid,

@@ -28,6 +28,7 @@ struct SpecInput {
   std::string id;
   oci::ImageConfig image;
   ContainerOptions options;
+  std::vector<std::string> link_environment;
   UserFiles user_files;
   MountPlanInput mounts;
   HostFacts host;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/letter_case.h"
 #include "base/text.h"
 #include "oci/descriptor.h"
 #include "oci/json_value.h"
@@ -44,8 +45,8 @@ bool is_port(std::string_view text) {
 // out.
 std::optional<std::string> find_exposed_port(std::string_view text) {
   const std::size_t slash = text.find('/');
-  std::string protocol(slash == std::string_view::npos ? "tcp" : text.substr(slash + 1));
-  for (char& c : protocol) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string protocol = base::lower_case(
+      std::string(slash == std::string_view::npos ? "tcp" : text.substr(slash + 1)));
   if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") return std::nullopt;
   const std::string_view range = text.substr(0, slash);
   const std::size_t dash = range.find('-');

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/letter_case.h"
 #include "base/text.h"
 #include "oci/descriptor.h"
 #include "oci/json_value.h"
@@ -24,9 +25,7 @@ std::string bare_media_type(std::string_view text) {
   text = text.substr(0, text.find(';'));
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
+  return base::lower_case(std::string(text));
 }
 
 // What servers that know nothing of manifests say of them.

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "base/error.h"
+#include "base/letter_case.h"
 #include "base/text.h"
 
 namespace oci {
@@ -23,12 +24,6 @@ constexpr std::array<std::string_view, 17> kArchitectures = {
 template <class List>
 bool has(const List& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
 }
 
 bool is_word(std::string_view text) {
@@ -100,13 +95,13 @@ constexpr int kHighestVersion = 99;  // of a variant from outside: bounds the li
 }  // namespace
 
 Platform normalize(Platform platform) {
-  platform.os = lower(platform.os);
+  platform.os = base::lower_case(platform.os);
   if (platform.os.empty()) platform.os = "linux";
   if (platform.os == "macos") platform.os = "darwin";
   std::string& architecture = platform.architecture;
   std::string& variant = platform.variant;
-  architecture = lower(architecture);
-  variant = lower(variant);
+  architecture = base::lower_case(architecture);
+  variant = base::lower_case(variant);
   if (architecture == "i386") architecture = "386";
   if (architecture == "x86_64" || architecture == "x86-64") architecture = "amd64";
   if (architecture == "aarch64") architecture = "arm64";
@@ -138,7 +133,7 @@ Platform Platform::parse(std::string_view text) {
     return normalize({.os = words[0], .architecture = words[1], .variant = ""});
 
   const Platform host = of_host();
-  if (const std::string os = lower(words[0]); os == "macos" || has(kSystems, os)) {
+  if (const std::string os = base::lower_case(words[0]); os == "macos" || has(kSystems, os)) {
     return normalize({.os = os, .architecture = host.architecture, .variant = host.variant});
   }
   Platform platform = normalize({.os = host.os, .architecture = words[0], .variant = ""});

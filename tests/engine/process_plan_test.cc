@@ -41,8 +41,8 @@ TEST(Environment, HasDockersOrder) {
   ContainerOptions options;
   options.env = {"A=user", "B=user"};
   options.tty = true;
-  EXPECT_EQ(plan_environment(image, options, "box", "/root"),
-            (Words{"PATH=/image/bin", "HOSTNAME=box", "TERM=xterm", "A=user", "B=user", "LANG=C",
+  EXPECT_EQ(plan_environment(image, options, {"DB_PORT=tcp://10.0.0.2:80"}, "box", "/root"),
+            (Words{"PATH=/image/bin", "HOSTNAME=box", "TERM=xterm", "DB_PORT=tcp://10.0.0.2:80", "A=user", "B=user", "LANG=C",
                    "HOME=/root"}));
 }
 
@@ -52,7 +52,7 @@ TEST(Environment, AVariableWithoutValueIsTakenAway) {
   ContainerOptions options;
   options.env = {"A", "HOSTNAME"};
   EXPECT_EQ(
-      plan_environment(image, options, "box", "/root"),
+      plan_environment(image, options, {}, "box", "/root"),
       (Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/image"}));
 }
 

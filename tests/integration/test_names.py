@@ -194,6 +194,12 @@ def test_links(engine, busybox, network):
     engine.run("run", "-d", "--name", "target", busybox, "sleep", "100")
     hosts = engine.out("run", "--rm", "--link", "target:database", busybox, "cat", "/etc/hosts")
     assert engine.inspect("target", "{{.NetworkSettings.IPAddress}}") + "\tdatabase " in hosts
+    engine.run("run", "-d", "--name", "with-port", "-p", "80", "-e", "SECRET=s", busybox, "sleep", "100")
+    address = engine.inspect("with-port", "{{.NetworkSettings.IPAddress}}")
+    lines = engine.out("run", "--rm", "--name", "us", "--link", "with-port:my-db", busybox, "env").splitlines()
+    assert {f"MY_DB_PORT=tcp://{address}:80", f"MY_DB_PORT_80_TCP=tcp://{address}:80", f"MY_DB_PORT_80_TCP_ADDR={address}",
+            "MY_DB_PORT_80_TCP_PORT=80", "MY_DB_PORT_80_TCP_PROTO=tcp", "MY_DB_NAME=/us/my-db", "MY_DB_ENV_SECRET=s"} <= set(lines)
+    assert not [line for line in lines if line.startswith("MY_DB_ENV_PATH")]
     engine.run("run", "-d", "--name", "peer", "--network", network, busybox, "sleep", "100")
     engine.run("run", "-d", "--name", "asker", "--network", network, "--link", "peer:friend", busybox, "sleep", "100")
     assert ask(engine, "asker", "friend")[1] == [address_of(engine, "peer")]
