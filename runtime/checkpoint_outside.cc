@@ -95,6 +95,7 @@ Outside find_outside(const oci::RuntimeSpec& spec, pid_t pid) {
   }
   for (const oci::Namespace& each : spec.linux_.namespaces) {
     if (each.type == oci::NamespaceType::kNetwork) outside.network = each.path;
+    if (each.type == oci::NamespaceType::kPid) outside.processes = each.path;
   }
   for (int fd = 0; fd < 3; ++fd) {
     outside.descriptors.push_back(describe_descriptor(pid, fd, mounts));
@@ -112,6 +113,9 @@ Words plan_dump_external(const Outside& outside) {
   }
   if (!outside.network.empty()) {
     external.push_back("net[" + namespace_id(outside.network) + "]:" + kOutsideNetwork);
+  }
+  if (!outside.processes.empty()) {
+    external.push_back("pid[" + namespace_id(outside.processes) + "]:" + kOutsideProcesses);
   }
   return external;
 }
@@ -138,7 +142,8 @@ Outside load_manifest(const fs::path& images) {
           .masked = value.at("masked"),
           .cgroups = value.at("cgroups"),
           .descriptors = value.at("descriptors"),
-          .network = {}};
+          .network = {},
+          .processes = {}};
 }
 
 Words plan_restore_external(const oci::RuntimeSpec& spec, const Outside& outside,

@@ -20,7 +20,7 @@ struct Outside {
   std::vector<std::string> cgroups;  // where the container's own group of v2 is
   std::vector<std::string>
       descriptors;  // of the first process's 0, 1, 2: "file[…]", "pipe:[…]", or empty
-  std::string network;
+  std::string network, processes;  // paths of namespaces that somebody else keeps
 };
 
 Outside find_outside(const oci::RuntimeSpec& spec, pid_t pid);
@@ -30,8 +30,10 @@ std::vector<std::string> plan_dump_external(const Outside& outside);
 std::vector<std::string> plan_restore_external(const oci::RuntimeSpec& spec, const Outside& outside,
                                                const Cgroups& groups);
 
-// The name of a network namespace that is not the container's own, between both ways.
+// Names of namespaces that are not the container's own, between both ways; the second one is fixed
+// in criu.
 inline constexpr char kOutsideNetwork[] = "network";
+inline constexpr char kOutsideProcesses[] = "extRootPidNS";
 
 // A file of ours among criu's images. load_ throws kNotFound.
 void save_manifest(const fs::path& images, const Outside& outside);

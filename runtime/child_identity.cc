@@ -5,7 +5,10 @@
 #include <linux/keyctl.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "runtime/child_state.h"
@@ -17,6 +20,18 @@ constexpr int kLastCapability = 63;
 
 int control_process(int option, unsigned long second, unsigned long third = 0) noexcept {
   return as_int(call(SYS_prctl, option, second, third, 0UL, 0UL));
+}
+
+// See netdevice(7).
+int set_up_loopback() noexcept {
+  const int fd = static_cast<int>(call(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd < 0) return -1;
+  ifreq request = {};
+  memcpy(request.ifr_name, "lo", sizeof "lo");
+  request.ifr_flags = IFF_UP;
+  const int result = as_int(call(SYS_ioctl, fd, SIOCSIFFLAGS, &request));
+  close_fd(fd);
+  return result;
 }
 
 // Of the container's procfs, from before anything was mounted in it, or of one that is mounted
@@ -223,6 +238,8 @@ int close_rest(ChildState& child, const Op& op) noexcept {
 
 int run_identity_step(ChildState& child, const Op& op) noexcept {
   switch (op.kind) {
+    case StepKind::kLoopback:
+      return set_up_loopback();
     case StepKind::kHostname:
       return as_int(call(SYS_sethostname, op.source, strlen(op.source)));
     case StepKind::kDomainname:

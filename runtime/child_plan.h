@@ -36,6 +36,7 @@ enum class StepKind : uint32_t {
   kMask,                // target
   kReadonlyPath,        // target
   kPivot,
+  kLoopback,             // the device "lo" of a new network namespace is set up
   kHostname,             // source
   kDomainname,           // source
   kSysctl,               // target: below /proc/sys, source: the value

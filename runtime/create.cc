@@ -19,7 +19,7 @@
 #include "runtime/net_devices.h"
 #include "runtime/setup.h"
 #include "runtime/state.h"
-#include "runtime/systemd.h"
+#include "runtime/unit_design.h"
 
 namespace runtime {
 
@@ -56,12 +56,6 @@ void check_options(const CreateOptions& options) {
   }
 }
 
-std::string cgroups_path_of(const oci::RuntimeSpec& spec, const CreateOptions& options) {
-  if (!spec.linux_.cgroups_path.empty()) return spec.linux_.cgroups_path;
-  const std::string parent = options.cgroup_parent.empty() ? "/sampan" : options.cgroup_parent;
-  return parent + "/" + options.id;
-}
-
 // What is mounted in our mount namespace, its root apart.
 std::vector<std::string> find_mount_points() {
   std::vector<std::string> points;
@@ -75,31 +69,12 @@ std::vector<std::string> find_mount_points() {
 
 // Everything that is worked out before anything is done.
 struct Design {
-  std::optional<SystemdUnit> unit;
-  std::vector<BusProperty> unit_annotations;
-  bool attaches = false;  // systemd follows processes in a hierarchy that the child does not join
+  std::optional<UnitDesign> unit;
   CgroupPlan cgroups;
   std::optional<ResctrlPlan> resctrl;
   std::optional<SeccompProgram> filter;
   Plan plan;
 };
-
-// The unit's groups in all hierarchies, and on v1 the one in which systemd looks for its processes.
-void design_unit(Design& design, const oci::RuntimeSpec& spec, const CreateOptions& options,
-                 const CgroupHost& host) {
-  design.unit = parse_systemd_unit(spec.linux_.cgroups_path, options.id);
-  if (options.systemd_is_users) put_below_manager(*design.unit, options.systemd_bus.value());
-  design.cgroups = plan_cgroups(design.unit->cgroup_path, spec.linux_.resources, host);
-  design.cgroups.adopts = true;
-  design.unit_annotations = parse_unit_annotations(spec.annotations);
-  design.attaches = host.layout == CgroupLayout::kHybrid;
-  for (const CgroupHierarchy& each : host.v1) {
-    if (each.controllers != std::vector<std::string>{"name=systemd"}) continue;
-    const std::string directory = each.mount_point + design.unit->cgroup_path;
-    design.cgroups.directories.push_back(directory);
-    design.cgroups.task_files.push_back(directory + "/tasks");
-  }
-}
 
 Design make_design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   check_options(options);
@@ -109,7 +84,8 @@ Design make_design(const oci::RuntimeSpec& spec, const CreateOptions& options) {
   Design design;
   std::vector<std::string> decisions;
   if (options.systemd_bus) {
-    design_unit(design, spec, options, view.cgroups);
+    design.unit = design_unit(spec, options, view.cgroups);
+    design.cgroups = design.unit->cgroups;
   } else {
     design.cgroups =
         plan_cgroups(cgroups_path_of(spec, options), spec.linux_.resources, view.cgroups);
@@ -210,7 +186,9 @@ class Creation {
     // mounts: if we die, so does it.
     if (!options_.exec_fifo) save_as_created();
     serve_child();
-    if (design_->attaches) attach_to_unit(record_.systemd_bus, design_->unit->name, child_->pid);
+    if (design_->unit && design_->unit->attaches) {
+      attach_to_unit(record_.systemd_bus, record_.systemd_unit, {child_->pid});
+    }
     trace_steps(design_->plan, *child_);
     if (options_.exec_fifo) hand_over_to_fifo();
     finished_ = true;
@@ -223,7 +201,7 @@ class Creation {
     made_state_dir_ = mkdir(options_.state_dir.c_str(), 0711) == 0;
     if (!made_state_dir_ && errno != EEXIST) base::throw_errno(options_.state_dir.string());
     record_ = first_record(spec_, options_, design_->cgroups);
-    if (design_->unit) record_.systemd_unit = design_->unit->name;
+    if (design_->unit) record_.systemd_unit = design_->unit->unit.name;
     if (design_->resctrl) record_.resctrl = design_->resctrl->group;
     create_record(options_.state_dir, record_);  // names the cgroups before they are there
     has_record_ = true;
@@ -238,13 +216,7 @@ class Creation {
 
   void start_own_unit(const Placeholder& placeholder) {
     const base::TraceStep step("runtime", "start the systemd unit");
-    const bool is_v2 = !design_->cgroups.clone_into.empty();
-    std::vector<BusProperty> properties =
-        plan_unit(*design_->unit, options_.id, placeholder.pid(), spec_.linux_.resources,
-                  is_v2 ? SystemdCgroups::kV2 : SystemdCgroups::kV1);
-    properties.insert(properties.end(), design_->unit_annotations.begin(),
-                      design_->unit_annotations.end());
-    start_unit(record_.systemd_bus, *design_->unit, properties);
+    start_designed_unit(*design_->unit, options_.id, spec_.linux_.resources, placeholder);
     has_unit_ = true;
   }
 

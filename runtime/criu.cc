@@ -19,8 +19,14 @@ using base::Error;
 using base::ErrorKind;
 using base::UniqueFd;
 
-// Fields of criu's rpc.proto: of criu_req, criu_opts, inherit_fd and criu_page_server_info.
-enum RequestField : std::uint8_t { kRequestType = 1, kOptions = 2, kNotifySuccess = 3 };
+// Fields of criu's rpc.proto: of criu_req, criu_opts, and of what has two of them: inherit_fd,
+// criu_page_server_info, cgroup_root, join_namespace.
+enum RequestField : std::uint8_t {
+  kRequestType = 1,
+  kOptions = 2,
+  kNotifySuccess = 3,
+  kFeatures = 5
+};
 enum OptionField : std::uint8_t {
   kImagesDirFd = 1,
   kPid = 2,
@@ -38,14 +44,20 @@ enum OptionField : std::uint8_t {
   kTrackMemory = 15,
   kAutoDedup = 16,
   kWorkDirFd = 17,
+  kLinkRemap = 18,
+  kCgroupRoot = 25,
   kRestoreSibling = 26,
   kInheritFd = 27,
   kManageCgroupsMode = 34,
   kExternal = 37,
   kEmptyNamespaces = 38,
+  kJoinNamespace = 39,
+  kFreezeCgroup = 44,
+  kTcpSkipInFlight = 46,
   kLazyPages = 48,
   kStatusFd = 49,
   kOrphanPtsMaster = 50,
+  kConfigFile = 51,
   kLsmProfile = 53,
   kLsmMountContext = 63,
   kNetworkLock = 64,
@@ -79,6 +91,10 @@ const char* name_of(CriuAction action) {
   }
 }
 
+// Of errors that only say that there was another one before.
+constexpr const char* kEmptyWords[] = {"FAILED.", "exited, status=", "Dump files (pid",
+                                       "Unable to open fd="};
+
 // The last thing that criu called an error and that says more than that it failed; with the place
 // where all of it is.
 std::string words_of_log(const fs::path& log) {
@@ -87,12 +103,27 @@ std::string words_of_log(const fs::path& log) {
   for (std::size_t at = 0; (at = text.find("Error (", at)) != std::string::npos;) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const std::string line = text.substr(at, end - at);
-    const bool says_nothing = line.find("FAILED.") != std::string::npos ||
-                              line.find("exited, status=") != std::string::npos;
+    const bool says_nothing =
+        std::any_of(std::begin(kEmptyWords), std::end(kEmptyWords),
+                    [&](const char* words) { return line.find(words) != std::string::npos; });
     if (!says_nothing || last.empty()) last = line;
     at = end;
   }
   return (last.empty() ? std::string("no reason given") : last) + "; see " + log.string();
+}
+
+void add_text(unsigned field, const std::string& value, CriuMessage& message) {
+  if (!value.empty()) message.add(field, value);
+}
+
+void add_pairs(unsigned field, const std::vector<std::pair<std::string, std::string>>& pairs,
+               CriuMessage& message) {
+  for (const auto& [first, second] : pairs) {
+    CriuMessage pair;
+    pair.add(kFirst, first);
+    pair.add(kSecond, second);
+    message.add(field, pair);
+  }
 }
 
 void add_user_options(const CriuOptions& options, CriuMessage& message) {
@@ -100,10 +131,12 @@ void add_user_options(const CriuOptions& options, CriuMessage& message) {
     if (wanted) message.add(field, 1);
   };
   const auto text = [&](unsigned field, const std::string& value) {
-    if (!value.empty()) message.add(field, value);
+    add_text(field, value, message);
   };
   flag(kExtUnixSk, options.ext_unix_sk);
   flag(kTcpEstablished, options.tcp_established);
+  flag(kTcpSkipInFlight, options.tcp_skip_in_flight);
+  flag(kLinkRemap, options.link_remap);
   flag(kShellJob, options.shell_job);
   flag(kFileLocks, options.file_locks);
   flag(kAutoDedup, options.auto_dedup);
@@ -111,7 +144,7 @@ void add_user_options(const CriuOptions& options, CriuMessage& message) {
   text(kParentImages, options.parent_images);
   text(kLsmProfile, options.lsm_profile);
   text(kLsmMountContext, options.lsm_mount_context);
-  if (options.empty_network) message.add(kEmptyNamespaces, std::uint64_t{CLONE_NEWNET});
+  message.add(kEmptyNamespaces, std::uint64_t{CLONE_NEWNET});
   message.add(kManageCgroupsMode, static_cast<std::uint64_t>(options.cgroups));
   if (options.status_fd >= 0) {
     message.add(kStatusFd, static_cast<std::uint64_t>(options.status_fd));
@@ -141,7 +174,11 @@ CriuMessage plan_request(const CriuOptions& options, const CriuRequest& request,
   message.add(kLogFile, log);
   add_user_options(options, message);
   if (request.pid) message.add(kPid, static_cast<std::uint64_t>(*request.pid));
-  if (!request.root.empty()) message.add(kRoot, request.root);
+  add_text(kRoot, request.root, message);
+  add_text(kFreezeCgroup, request.freeze_cgroup, message);
+  add_text(kConfigFile, request.config_file, message);
+  add_pairs(kJoinNamespace, request.joined, message);
+  add_pairs(kCgroupRoot, request.cgroup_roots, message);
   if (request.leave_running) message.add(kLeaveRunning, 1);
   if (request.track_memory) message.add(kTrackMemory, 1);
   for (const std::string& each : request.external) message.add(kExternal, each);
@@ -192,7 +229,7 @@ CriuAnswer converse(int socket_fd, const CriuRequest& request) {
 // The program, serving one request at the other end of a socket: see criu(8), "swrk".
 class Service {
  public:
-  Service(const std::string& program, const CriuRequest& request) {
+  explicit Service(const std::string& program, const CriuRequest& request = {}) {
     int ends[2] = {-1, -1};
     base::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
     socket_.reset(ends[0]);
@@ -246,6 +283,22 @@ pid_t run_criu(const CriuOptions& options, const CriuRequest& request) {
                 "criu " + action + " failed: " + words_of_log(work / (action + ".log")));
   }
   return answer.restored;
+}
+
+bool check_criu(const std::string& name) {
+  const std::string program = find_program(name);
+  if (program.empty()) return false;
+  CriuMessage request;
+  request.add(kRequestType, static_cast<std::uint64_t>(CriuAction::kFeatureCheck));
+  request.add(kFeatures, CriuMessage());
+  try {
+    const Service service(program);
+    tell(service.socket(), request);
+    return converse(service.socket(), {}).success;
+  } catch (const Error& error) {  // no program, or one that speaks otherwise
+    base::trace("runtime", error.what());
+    return false;
+  }
 }
 
 }  // namespace runtime

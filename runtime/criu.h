@@ -25,7 +25,12 @@ struct CriuRequest {
   std::optional<pid_t> pid;  // whom to dump
   std::string root;
   std::vector<std::string> external;
-  std::vector<std::pair<std::string, int>> inherited;  // "pipe:[…]" and ours in its place
+  std::vector<std::pair<std::string, int>> inherited;       // "pipe:[…]" and ours in its place
+  std::vector<std::pair<std::string, std::string>> joined;  // "uts" and a namespace's path
+  // Controllers, "" for v2, and the group that takes the place of the one that was saved.
+  std::vector<std::pair<std::string, std::string>> cgroup_roots;
+  std::string freeze_cgroup;  // absolute; empty: processes are stopped one by one
+  std::string config_file;    // of options that win over all of these, where it is there
   bool leave_running = false, track_memory = false;
   // What it throws ends the request.
   std::function<void(CriuNotice&)> on_notice;
@@ -34,5 +39,8 @@ struct CriuRequest {
 // Gives the id of a restored first process, which is our child. Throws kUnsupported where there is
 // no criu, kSystem with the last reason in its log.
 pid_t run_criu(const CriuOptions& options, const CriuRequest& request);
+
+// Whether criu is there and has found what it needs of the kernel.
+bool check_criu(const std::string& program);
 
 }  // namespace runtime

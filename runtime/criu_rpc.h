@@ -23,7 +23,13 @@ class CriuMessage {
 };
 
 // criu_req_type.
-enum class CriuAction : std::uint8_t { kDump = 1, kRestore = 2, kNotify = 6, kSinglePreDump = 13 };
+enum class CriuAction : std::uint8_t {
+  kDump = 1,
+  kRestore = 2,
+  kNotify = 6,
+  kFeatureCheck = 9,
+  kSinglePreDump = 13,
+};
 
 struct CriuAnswer {
   std::uint64_t action = 0;

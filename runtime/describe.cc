@@ -170,6 +170,8 @@ std::string describe_process(const Step& step) {
       return "connect standard streams";
     case StepKind::kControllingTerminal:
       return "make the terminal the session's";
+    case StepKind::kLoopback:
+      return "set up the loopback device";
     case StepKind::kHostname:
       return "set hostname to " + step.source;
     case StepKind::kDomainname:

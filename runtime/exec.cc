@@ -204,7 +204,7 @@ Executed exec_in_running(const fs::path& state_dir, const oci::RuntimeSpec& spec
     executed = attempt();
   }
   if (!record.systemd_unit.empty() && detect_cgroups().layout == CgroupLayout::kHybrid) {
-    attach_to_unit(record.systemd_bus, record.systemd_unit, executed.value().process.pid);
+    attach_to_unit(record.systemd_bus, record.systemd_unit, {executed.value().process.pid});
   }
   return std::move(executed.value());
 }

@@ -11,7 +11,6 @@
 #include <unistd.h>
 #include <vector>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
 
@@ -153,6 +152,25 @@ void check_name(const std::string& name) {
   }
 }
 
+// For as long as it lives we are in that network namespace. A socket stays in the one that it was
+// made in.
+class InNetwork {
+ public:
+  explicit InNetwork(int namespace_fd) : own_(base::open_file("/proc/self/ns/net", O_RDONLY)) {
+    base::check(setns(namespace_fd, CLONE_NEWNET), "join the container's network namespace");
+  }
+  InNetwork(const InNetwork&) = delete;
+  InNetwork& operator=(const InNetwork&) = delete;
+  ~InNetwork() { static_cast<void>(setns(own_.get(), CLONE_NEWNET) == 0); }
+
+ private:
+  UniqueFd own_;
+};
+
+UniqueFd open_network_of(pid_t pid) {
+  return base::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+}
+
 void move_device(const std::string& name, const std::string& inside, int namespace_fd) {
   check_name(name);
   check_name(inside);
@@ -163,10 +181,7 @@ void move_device(const std::string& name, const std::string& inside, int namespa
   const UniqueFd host = open_netlink();
   const std::vector<Address> addresses = list_addresses(host.get(), index);
   move_link(host.get(), index, inside, namespace_fd);
-  // A socket belongs to the namespace that it was made in.
-  const UniqueFd own = base::open_file("/proc/self/ns/net", O_RDONLY);
-  base::check(setns(namespace_fd, CLONE_NEWNET), "join the container's network namespace");
-  const base::Cleanup back([&] { setns(own.get(), CLONE_NEWNET); });
+  const InNetwork inside_of(namespace_fd);
   const UniqueFd container = open_netlink();
   const unsigned moved = if_nametoindex(inside.c_str());
   for (const Address& address : addresses) add_address(container.get(), moved, address);
@@ -176,12 +191,19 @@ void move_device(const std::string& name, const std::string& inside, int namespa
 }  // namespace
 
 void move_net_devices(const std::map<std::string, std::string>& devices, pid_t pid) {
-  const UniqueFd network = base::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+  const UniqueFd network = open_network_of(pid);
   for (const auto& [name, inside] : devices) {
     base::while_doing("linux.netDevices." + name, [&, &host_name = name, &new_name = inside] {
       move_device(host_name, new_name.empty() ? host_name : new_name, network.get());
     });
   }
+}
+
+void set_up_loopback(pid_t pid) {
+  constexpr unsigned kLoopbackIndex = 1;  // in every network namespace
+  const UniqueFd network = open_network_of(pid);
+  const InNetwork inside(network.get());
+  set_up(open_netlink().get(), kLoopbackIndex);
 }
 
 }  // namespace runtime

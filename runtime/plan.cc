@@ -336,6 +336,10 @@ Plan plan_create(const oci::RuntimeSpec& spec, const CreateOptions& options,
     add(plan, StepKind::kUnshare).flags = CLONE_NEWCGROUP;
   }
   add(plan, StepKind::kSession);
+  // Whoever configures the network does this, too.
+  if (has_new_namespace(spec, NamespaceType::kNetwork) && !options.configure_network) {
+    add(plan, StepKind::kLoopback);
+  }
   plan_mounts(spec, options, cgroups, host, plan);
   const oci::Hooks& hooks = spec.hooks;
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {

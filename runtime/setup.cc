@@ -122,6 +122,12 @@ std::optional<SeccompProgram> load_filter(const oci::RuntimeSpec& spec, const fs
                            : load_or_compile_seccomp(*spec.linux_.seccomp, cache_dir);
 }
 
+std::string cgroups_path_of(const oci::RuntimeSpec& spec, const CreateOptions& options) {
+  if (!spec.linux_.cgroups_path.empty()) return spec.linux_.cgroups_path;
+  const std::string parent = options.cgroup_parent.empty() ? "/sampan" : options.cgroup_parent;
+  return parent + "/" + options.id;
+}
+
 void check_preserved(int count) {
   if (count < 0) throw base::Error(base::ErrorKind::kInvalid, "preserved descriptors: below 0");
   for (int fd = 3; fd < 3 + count; ++fd) {

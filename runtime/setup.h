@@ -15,6 +15,9 @@ namespace runtime {
 // The spec's filter as the kernel takes it; without a cache directory it is compiled each time.
 std::optional<SeccompProgram> load_filter(const oci::RuntimeSpec& spec, const fs::path& cache_dir);
 
+// The groups of a container that we make ourselves, in every hierarchy.
+std::string cgroups_path_of(const oci::RuntimeSpec& spec, const CreateOptions& options);
+
 // Throws kInvalid unless descriptors 3 .. 2+count are open: else one that we open ourselves could
 // take such a number and would be passed on. To be called before anything is opened.
 void check_preserved(int count);

@@ -233,13 +233,14 @@ void start_unit(const std::string& bus_address, const SystemdUnit& unit,
   wait_for_job(bus, answer.text_at("o", 0), "start " + unit.name);
 }
 
-void attach_to_unit(const std::string& bus_address, const std::string& name, pid_t pid) {
+void attach_to_unit(const std::string& bus_address, const std::string& name,
+                    const std::vector<pid_t>& pids) {
   BusWriter body;
   body.string(name);
   body.string("");
-  const auto pids = body.begin_array(4);
-  body.u32(static_cast<std::uint32_t>(pid));
-  body.end_array(pids);
+  const auto array = body.begin_array(4);
+  for (const pid_t pid : pids) body.u32(static_cast<std::uint32_t>(pid));
+  body.end_array(array);
   Bus(bus_address).call(call_of("AttachProcessesToUnit", "ssau", body.bytes()));
 }
 

@@ -58,7 +58,8 @@ class Placeholder {
 // All wait until systemd has done it. Throw kUnavailable where no systemd is there.
 void start_unit(const std::string& bus, const SystemdUnit& unit,
                 const std::vector<BusProperty>& properties);
-void attach_to_unit(const std::string& bus, const std::string& name, pid_t pid);
+void attach_to_unit(const std::string& bus, const std::string& name,
+                    const std::vector<pid_t>& pids);
 void set_unit_limits(const std::string& bus, const std::string& name,
                      const std::vector<BusProperty>& properties);
 // A unit that is already gone is no error.

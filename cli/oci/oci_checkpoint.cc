@@ -19,8 +19,8 @@ struct CriuFlags {
   std::string id, bundle, images = "checkpoint", work, parent, page_server, cgroups, lsm_profile,
                           lsm_mount_context, console_socket, pid_file;
   Words empty_namespaces;
-  bool tcp_established = false, ext_unix_sk = false, shell_job = false, file_locks = false,
-       lazy_pages = false, auto_dedup = false;
+  bool tcp_established = false, tcp_skip_in_flight = false, ext_unix_sk = false, shell_job = false,
+       file_locks = false, link_remap = false, lazy_pages = false, auto_dedup = false;
   int status_fd = -1;
   bool leave_running = false, pre_dump = false;
   bool detach = false, no_subreaper = false, no_pivot = false;
@@ -36,7 +36,8 @@ void add_common(Options& app, CriuFlags& flags) {
   app.add("--lazy-pages", &flags.lazy_pages, "Memory on demand, by userfaultfd");
   app.add("--manage-cgroups-mode", &flags.cgroups, "soft, full, strict or ignore")
       .one_of({"soft", "full", "strict", "ignore"});
-  app.add("--empty-ns", &flags.empty_namespaces, "A namespace without its content");
+  app.add("--empty-ns", &flags.empty_namespaces,
+          "A namespace without its content: \"network\", which is always so");
   app.add("--auto-dedup", &flags.auto_dedup, "Drop pages of parent images");
   app.add_word("ID", flags.id);
 }
@@ -49,9 +50,11 @@ runtime::CriuOptions criu_of(const Globals& globals, const CriuFlags& flags) {
                             .images = absolute(flags.images),
                             .work = absolute(flags.work),
                             .tcp_established = flags.tcp_established,
+                            .tcp_skip_in_flight = flags.tcp_skip_in_flight,
                             .ext_unix_sk = flags.ext_unix_sk,
                             .shell_job = flags.shell_job,
                             .file_locks = flags.file_locks,
+                            .link_remap = flags.link_remap,
                             .lazy_pages = flags.lazy_pages,
                             .auto_dedup = flags.auto_dedup,
                             .lsm_profile = flags.lsm_profile,
@@ -60,7 +63,6 @@ runtime::CriuOptions criu_of(const Globals& globals, const CriuFlags& flags) {
     if (name != "network") {
       throw Error(ErrorKind::kUnsupported, "--empty-ns " + name + ": criu knows \"network\" alone");
     }
-    criu.empty_network = true;
   }
   for (const auto& [name, mode] : {std::pair("soft", runtime::CriuCgroups::kSoft),
                                    std::pair("full", runtime::CriuCgroups::kFull),
@@ -107,6 +109,8 @@ int run_checkpoint(const Globals& globals, const Words& words) {
   Options app("checkpoint", "Writes a running container to files");
   CriuFlags flags;
   add_common(app, flags);
+  app.add("--tcp-skip-in-flight", &flags.tcp_skip_in_flight, "Not connections just being made");
+  app.add("--link-remap", &flags.link_remap, "Also open files that were removed, by new names");
   app.add("--parent-path", &flags.parent, "Images of an earlier --pre-dump");
   app.add("-R,--leave-running", &flags.leave_running, "Do not end the container");
   app.add("--pre-dump", &flags.pre_dump,
@@ -147,21 +151,19 @@ int run_restore(const Globals& globals, const Words& words) {
   app.add("--lsm-mount-context", &flags.lsm_mount_context, "SELinux context of mounts");
   parse(app, words);
   const runtime::CriuOptions criu = criu_of(globals, flags);
-  if (globals.systemd_cgroup) {
-    throw Error(ErrorKind::kUnsupported, "restore together with --systemd-cgroup");
-  }
   const fs::path bundle = bundle_of(flags.bundle);
   const oci::RuntimeSpec spec = load_spec(bundle);
   check_terminal(spec, flags.console_socket, flags.detach);
   base::UniqueFd console;
   if (!flags.console_socket.empty()) console = connect_console(flags.console_socket);
-  const runtime::CreateOptions options = {.id = flags.id,
-                                          .bundle = bundle,
-                                          .state_dir = state_dir_of(globals, flags.id),
-                                          .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
-                                          .cgroup_parent = "/sampan",
-                                          .console_socket = console.get(),
-                                          .cache_dir = {}};
+  runtime::CreateOptions options = {.id = flags.id,
+                                    .bundle = bundle,
+                                    .state_dir = state_dir_of(globals, flags.id),
+                                    .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+                                    .cgroup_parent = "/sampan",
+                                    .console_socket = console.get(),
+                                    .cache_dir = {}};
+  choose_systemd(globals, options);
   if (!flags.detach && !flags.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   std::optional<Session> session;
   if (!flags.detach) session.emplace();

@@ -63,6 +63,9 @@ fs::path bundle_of(const std::string& option);
 // ours stays to serve it. Throws kInvalid.
 void check_terminal(const oci::RuntimeSpec& spec, const std::string& console_socket, bool leaves);
 
+// Of --systemd-cgroup: the system's systemd, or the user's own. Throws kUnavailable.
+void choose_systemd(const Globals& globals, runtime::CreateOptions& options);
+
 // Where a container that was made by --config has its copy.
 fs::path config_copy_of(const fs::path& state_dir);
 // The configuration that a container was made from.

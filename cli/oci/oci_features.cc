@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <linux/seccomp.h>
 #include <map>
 #include <sys/syscall.h>
@@ -9,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/oci/oci_command.h"
+#include "runtime/checkpoint.h"
 #include "runtime/defaults.h"
 #include "runtime/mount_options.h"
 #include "runtime/plan.h"
@@ -84,17 +83,6 @@ Words supported_seccomp_flags() {
   return supported;
 }
 
-bool has_program(const std::string& name) {
-  const char* const path = std::getenv("PATH");
-  const std::string folders = path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path;
-  for (std::size_t at = 0; at <= folders.size();) {
-    const std::size_t end = std::min(folders.find(':', at), folders.size());
-    if (access((folders.substr(at, end - at) + "/" + name).c_str(), X_OK) == 0) return true;
-    at = end + 1;
-  }
-  return false;
-}
-
 Json linux_features() {
   return {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
           {"capabilities", runtime::all_capabilities()},
@@ -118,7 +106,7 @@ Json linux_features() {
 
 }  // namespace
 
-int run_features(const Globals&, const Words& words) {
+int run_features(const Globals& globals, const Words& words) {
   Options app("features",
               "Prints what this runtime can do, as the specification's features.md has it");
   parse(app, words);
@@ -131,7 +119,11 @@ int run_features(const Globals&, const Words& words) {
       {"linux", linux_features()},
       {"annotations",
        {{"org.sampan.version", kVersion},
-        {"org.opencontainers.runc.checkpoint.enabled", has_program("criu") ? "true" : "false"}}}};
+        {"org.opencontainers.runc.checkpoint.enabled",
+         runtime::can_checkpoint(globals.criu) ? "true" : "false"}}},
+      // Those that decide about more than the container: an engine must not take them from an
+      // image. The last one is a prefix.
+      {"potentiallyUnsafeConfigAnnotations", {"org.criu.config", "org.systemd.property."}}};
   print(features.dump(2) + "\n");
   return 0;
 }

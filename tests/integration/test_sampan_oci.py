@@ -169,6 +169,22 @@ def test_limits_bite(runtime):
     assert runtime.run("run", "-b", runtime.bundle, "a").returncode == 137
 
 
+def test_a_new_network_has_its_loopback(runtime):
+    """As with runc. A namespace that somebody else has made is theirs to configure."""
+    runtime.write("a", "/bin/cat", "/sys/class/net/lo/flags")
+    assert runtime.run("run", "-b", runtime.bundle, "a", check=True).stdout == "0x9\n"  # IFF_UP, IFF_LOOPBACK
+    keeper = subprocess.Popen(["unshare", "--net", "sleep", "100"])
+    try:
+        wait_until(lambda: pathlib.Path(f"/proc/{keeper.pid}/comm").read_text() == "sleep\n")
+        path = f"/proc/{keeper.pid}/ns/net"
+        runtime.write("a", "/bin/cat", "/sys/class/net/lo/flags", change=lambda spec: [
+            each.update(path=path) for each in spec["linux"]["namespaces"] if each["type"] == "network"])
+        assert runtime.run("run", "-b", runtime.bundle, "a", check=True).stdout == "0x8\n"
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
 def test_seccomp_profile_is_obeyed_and_cached(runtime):
     def filtered(spec):
         spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [

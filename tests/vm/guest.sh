@@ -324,6 +324,107 @@ test_hooks_of_a_restore() {
   has "$out" "createRuntime hook /bin/sh: exit code 3" && gone again && is "$(oci list -q | grep -x again)" ""
 }
 
+grows() { before=$(cat "$1"); usleep 500000; [ "$(cat "$1")" -gt "$before" ] || { echo "$1 is still $before"; return 1; }; }
+
+# A Unix socket whose other end the host has, by a name that is the same inside.
+test_checkpoint_with_sockets_to_the_outside() {
+  rm -f /t/shared/talk; talker receive /t/shared/talk /run/heard & receiving=$!
+  eventually test -S /t/shared/talk
+  start talking && eventually test -s /run/heard || return 1
+  out=$(oci checkpoint --image-path /run/talking --work-path /run/work talking 2>&1); is $? 1 && has "$out" ext-unix-sk &&
+    has_status talking running || return 1
+  oci checkpoint --ext-unix-sk --image-path /run/talking --work-path /run/work talking || { tail -n 20 /run/work/dump.log; return 1; }
+  oci restore -d --ext-unix-sk --image-path /run/talking --work-path /run/work -b /t/talking again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && eventually grows /run/heard && oci delete -f again && kill $receiving
+}
+
+# In a network of its own, whose loopback comes back before the connection does.
+test_checkpoint_with_connections() {
+  rm -f /t/shared/heard; start connected && eventually test -s /t/shared/heard || return 1
+  out=$(oci checkpoint --image-path /run/connected --work-path /run/work connected 2>&1); is $? 1 && has "$out" tcp-established &&
+    has_status connected running || return 1
+  oci checkpoint --tcp-established --image-path /run/connected --work-path /run/work connected ||
+    { tail -n 20 /run/work/dump.log; return 1; }
+  oci restore -d --tcp-established --image-path /run/connected --work-path /run/work -b /t/connected again < /dev/null \
+    > /run/again.log 2>&1 || { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && eventually grows /t/shared/heard && oci delete -f again
+}
+
+# As runc does; it comes back running.
+test_checkpoint_of_a_paused_one() {
+  rm -f /t/shared/count; start count && eventually test -s /t/shared/count && oci pause count || return 1
+  oci checkpoint --leave-running --image-path /run/paused --work-path /run/work count || { tail -n 20 /run/work/dump.log; return 1; }
+  has_status count paused && oci checkpoint --image-path /run/paused2 --work-path /run/work count ||
+    { tail -n 20 /run/work/dump.log; return 1; }
+  oci restore -d --image-path /run/paused2 --work-path /run/work -b /t/count again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  has_status again running && eventually grows /t/shared/count && oci delete -f again
+}
+
+# Groups that a container has made come back below those of the new one.
+test_checkpoint_with_groups_of_its_own() {
+  start grouped && eventually grep -q . "$(path_of grouped)/inner/cgroup.procs" || return 1
+  oci checkpoint --manage-cgroups-mode soft --image-path /run/grouped --work-path /run/work grouped ||
+    { tail -n 20 /run/work/dump.log; return 1; }
+  gone grouped || return 1
+  oci restore -d --manage-cgroups-mode soft --image-path /run/grouped --work-path /run/work -b /t/grouped again < /dev/null \
+    > /run/again.log 2>&1 || { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  is "$(grep -c . "$(path_of again)/inner/cgroup.procs")" 1 && gone grouped && oci delete -f again && gone again
+}
+
+# Namespaces that somebody else keeps are joined, those that config.json names now.
+test_checkpoint_in_names_by_path() {
+  named_uts() { umount /run/uts 2> /dev/null; touch /run/uts; unshare -u sh -c "hostname $1; mount --bind /proc/self/ns/uts /run/uts"; }
+  named_uts before && start named && is "$(oci exec named hostname)" before || return 1
+  oci checkpoint --image-path /run/named --work-path /run/work named || { tail -n 20 /run/work/dump.log; return 1; }
+  named_uts after
+  oci restore -d --image-path /run/named --work-path /run/work -b /t/named again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  is "$(oci exec again readlink /proc/self/ns/uts)" "uts:[$(stat -c %i /run/uts)]" || { oci exec again hostname; hostname; return 1; }
+  oci delete -f again && umount /run/uts
+}
+
+test_checkpoint_in_processes_by_path() {
+  new_pids() {
+    umount /run/pids 2> /dev/null; touch /run/pids
+    unshare -p -f sleep 1000 & eventually pidof sleep
+    keeper=$(pidof sleep | cut -d' ' -f1); mount --bind "/proc/$keeper/ns/pid" /run/pids
+  }
+  new_pids && start numbered || return 1
+  before=$(oci exec numbered readlink /proc/self/ns/pid)
+  oci checkpoint --image-path /run/numbered --work-path /run/work numbered || { tail -n 20 /run/work/dump.log; return 1; }
+  kill -9 "$keeper"; eventually [ ! -d "/proc/$keeper" ]; new_pids
+  oci restore -d --pid-file /run/numbered.pid --image-path /run/numbered --work-path /run/work -b /t/numbered again < /dev/null \
+    > /run/again.log 2>&1 || { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  is "$(readlink "/proc/$(cat /run/numbered.pid)/ns/pid")" "$(readlink "/proc/$keeper/ns/pid")" && oci delete -f again &&
+    kill -9 "$keeper" && umount /run/pids
+}
+
+# criu's own options, for this machine or for one container.
+test_checkpoint_obeys_criu_configuration() {
+  echo file-locks > /run/criu.conf
+  start configured && eventually may_lock 1 || return 1
+  oci checkpoint --image-path /run/configured --work-path /run/work configured || { tail -n 20 /run/work/dump.log; return 1; }
+  oci restore -d --image-path /run/configured --work-path /run/work -b /t/configured again < /dev/null > /run/again.log 2>&1 ||
+    { cat /run/again.log; tail -n 20 /run/work/restore.log; return 1; }
+  may_lock 1 || { oci list; tail -n 20 /run/work/restore.log; return 1; }
+  oci delete -f again || return 1
+  mkdir -p /etc/criu && mv /run/criu.conf /etc/criu/runc.conf
+  start locked && eventually may_lock 1 || return 1
+  oci checkpoint --image-path /run/locked2 --work-path /run/work locked || { tail -n 20 /run/work/dump.log; return 1; }
+  rm -r /etc/criu
+}
+
+test_features_know_that_criu_works() {
+  has "$(oci features)" '"org.opencontainers.runc.checkpoint.enabled": "true"' &&
+    has "$(oci --criu nowhere features)" '"org.opencontainers.runc.checkpoint.enabled": "false"'
+}
+
+test_a_new_network_has_its_loopback() {
+  is "$(oci run -b /t/looped looped)" 0x9  # IFF_UP, IFF_LOOPBACK
+}
+
 test_restore_tells_why_it_can_not() {
   out=$(oci restore --image-path /run/no-images -b /t/count nothing 2>&1); is $? 1 && has "$out" "no checkpoint of ours" && gone nothing
 }

@@ -136,8 +136,20 @@ def bundles(spec):
         for kind in ("createContainer", "startContainer"):
             one["hooks"][kind][0]["args"][2] = "exit 0"
 
-    def shares(one):
-        one["mounts"].append({"destination": "/tmp", "type": "bind", "source": "/t/shared", "options": ["rbind", "rw"]})
+    def shares(one, where="/tmp"):
+        one["mounts"].append({"destination": where, "type": "bind", "source": "/t/shared", "options": ["rbind", "rw"]})
+
+    def by_path(one, kind, path):
+        one["linux"]["namespaces"] = [each for each in one["linux"]["namespaces"] if each["type"] != kind]
+        one["linux"]["namespaces"].append({"type": kind, "path": path})
+        one.pop("hostname", None)
+
+    def configures_criu(one):
+        one["annotations"] = {"org.criu.config": "/run/criu.conf"}
+
+    def grouped(one):
+        in_subgroup(one)
+        checkpointable(one)
 
     def in_subgroup(one):
         one["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]})
@@ -169,6 +181,13 @@ def bundles(spec):
         "offline": make(sleeping, has_empty_network),
         "hooked": make(sleeping, with_hooks),
         "locked": make("exec hold_lock /tmp/lock", lambda one: (checkpointable(one), shares(one))),
+        "talking": make("exec talker send /t/shared/talk", lambda one: (checkpointable(one), shares(one, "/t/shared"))),
+        "connected": make("exec talker tcp /tmp/heard", lambda one: (has_empty_network(one), shares(one))),
+        "grouped": make("mkdir /sys/fs/cgroup/inner; sleep 1000 & echo $! > /sys/fs/cgroup/inner/cgroup.procs; " + sleeping, grouped),
+        "named": make(sleeping, lambda one: (checkpointable(one), by_path(one, "uts", "/run/uts"))),
+        "numbered": make(sleeping, lambda one: (checkpointable(one), by_path(one, "pid", "/run/pids"))),
+        "configured": make("exec hold_lock /tmp/lock", lambda one: (checkpointable(one), shares(one), configures_criu(one))),
+        "looped": make("cat /sys/class/net/lo/flags"),
         "typed": make("i=0; while read line; do i=$((i+1)); echo \"$i $line $(tty)\" > /dev/console; done", on_a_terminal),
     }
 
@@ -191,7 +210,8 @@ def build(folder, modules):
         image.directory(f"t/rootfs/{name}")
     for program in ("sampan-oci", "sampan", "sampan-init"):
         image.program(str(BIN / program), f"/bin/{program}")
-    for tool, place in (("console_receiver", "bin"), ("hold_lock", "bin"), ("hold_lock", "t/rootfs/bin")):
+    for tool, place in (("console_receiver", "bin"), ("hold_lock", "bin"), ("hold_lock", "t/rootfs/bin"), ("talker", "bin"),
+                        ("talker", "t/rootfs/bin")):
         subprocess.run(["c++", "-O1", "-static", "-o", folder / tool, HERE / f"{tool}.cc"], check=True)
         image.file(f"{place}/{tool}", folder / tool)
     criu = shutil.which("criu")
