@@ -133,14 +133,15 @@ UniqueFd make_fifo(const fs::path& path, int preserve_fds) {
 
 // Whether nobody needs to do anything between create and start, nor to be asked on the way: the
 // parent's one word for the gate would be taken for the answer.
-bool can_start_at_once(const oci::RuntimeSpec& spec, const Plan& plan,
-                       const std::optional<SeccompProgram>& filter) {
+bool can_start_at_once(const oci::RuntimeSpec& spec, const Design& design) {
   const auto asks = [](const Step& step) {
     return step.kind == StepKind::kSync &&
            step.number != static_cast<std::uint64_t>(SyncPoint::kCgroups);
   };
+  const Plan& plan = design.plan;
   return spec.hooks.start_container.empty() && spec.hooks.poststop.empty() && !plan.is_born_later &&
-         (!filter || !filter->has_listener) &&
+         (!design.filter || !design.filter->has_listener) &&
+         (!design.unit || !design.unit->attaches) &&
          std::none_of(plan.steps.begin(), plan.steps.end(), asks);
 }
 
@@ -161,8 +162,7 @@ class Creation {
       : spec_(spec),
         options_(options),
         design_(std::make_shared<const Design>(std::move(design))),
-        starts_at_once_(start == Start::kAtOnce &&
-                        can_start_at_once(spec, design_->plan, design_->filter)) {}
+        starts_at_once_(start == Start::kAtOnce && can_start_at_once(spec, *design_)) {}
   Creation(const Creation&) = delete;
   Creation& operator=(const Creation&) = delete;
   ~Creation() {
