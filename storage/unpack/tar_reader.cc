@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "storage/unpack/header_trail.h"
 #include "storage/unpack/utf8_scope.h"
 
 namespace storage {
@@ -42,6 +43,15 @@ timespec bounded_time(time_t seconds, long nanoseconds) {
 
 bool is_before(const timespec& a, const timespec& b) {
   return std::pair(a.tv_sec, a.tv_nsec) < std::pair(b.tv_sec, b.tv_nsec);
+}
+
+constexpr char kSocket = 's';  // star writes sockets, which nobody can unpack
+
+// libarchive takes types that it does not know for files, and GNU's directory lists, parts of files
+// and renames (D, M, N) for what they are not. docker and containerd refuse them too.
+void check_type(char type, const std::string& path) {
+  if (type == '\0' || (type >= '0' && type <= '7') || type == 'S') return;
+  throw_invalid(path, "unknown type of entry: \"" + base::printable({&type, 1}) + "\"");
 }
 
 TarEntry::Type type_of(archive_entry* entry, const std::string& path) {
@@ -121,11 +131,12 @@ void read_device(archive_entry* source, TarEntry& entry) {
   entry.device_minor = static_cast<unsigned>(minor);
 }
 
-TarEntry convert(archive_entry* source, const OverlayPolicy& policy) {
+TarEntry convert(archive_entry* source, char type, const OverlayPolicy& policy) {
   TarEntry entry;
   const char* const path = archive_entry_pathname(source);
   if (path == nullptr) throw_invalid("", "an entry's name can't be read");
   entry.path = path;
+  check_type(type, entry.path);
   entry.type = type_of(source, entry.path);
   const char* const target = entry.type == TarEntry::Type::kHardLink
                                  ? archive_entry_hardlink(source)
@@ -179,13 +190,16 @@ struct TarReader::State {
   TarEntry entry;
   bool is_open = false, in_header = false;
   std::size_t header_bytes = 0, max_header_bytes = 0;
+  HeaderTrail trail;
   std::exception_ptr failure;  // of `source`, which libarchive's C frames must not see
 
   // libarchive's read callback.
   static la_ssize_t on_read(archive* reader, void* self, const void** bytes) noexcept {
     auto& state = *static_cast<State*>(self);
     try {
+      state.trail.leave(state.in_header ? HeaderTrail::Keep::kYes : HeaderTrail::Keep::kNo);
       const std::string_view block = state.source();
+      state.trail.enter(block);
       *bytes = block.data();
       if (state.in_header) state.header_bytes += block.size();
       if (state.header_bytes <= state.max_header_bytes)
@@ -206,6 +220,23 @@ struct TarReader::State {
     const char* text = archive_error_string(reader.get());
     throw base::Error(base::ErrorKind::kCorrupt,
                       "read tar: " + base::printable(text == nullptr ? "unknown error" : text));
+  }
+
+  // What libarchive has consumed; its count begins with our primer.
+  std::uint64_t position() {
+    return static_cast<std::uint64_t>(archive_filter_bytes(reader.get(), 0));
+  }
+
+  archive_entry* find_header() {
+    in_header = true;
+    header_bytes = 0;
+    const base::Cleanup leave([&] { in_header = false; });
+    trail.begin(position());
+    archive_entry* found = nullptr;
+    const int status = archive_read_next_header(reader.get(), &found);
+    if (status == ARCHIVE_EOF && !failure) return nullptr;
+    check(status);
+    return found;
   }
 
   // False where the stream holds no byte at all: an empty layer, which libarchive calls no archive.
@@ -240,18 +271,16 @@ const TarEntry* TarReader::next() {
   if (!state.is_open) {
     if (!state.open()) return nullptr;
     state.is_open = true;
-  } else {
-    state.check(archive_read_data_skip(state.reader.get()));
   }
-  state.in_header = true;
-  state.header_bytes = 0;
-  const base::Cleanup leave([&] { state.in_header = false; });
-  archive_entry* source = nullptr;
-  const int status = archive_read_next_header(state.reader.get(), &source);
-  if (status == ARCHIVE_EOF && !state.failure) return nullptr;
-  state.check(status);
-  state.entry = convert(source, state.policy);
-  return &state.entry;
+  for (;;) {
+    state.check(archive_read_data_skip(state.reader.get()));
+    archive_entry* const source = state.find_header();
+    if (source == nullptr) return nullptr;
+    const char type = state.trail.find_type(state.position()).value_or('0');
+    if (type == kSocket) continue;
+    state.entry = convert(source, type, state.policy);
+    return &state.entry;
+  }
 }
 
 std::optional<TarReader::Piece> TarReader::read() {
@@ -263,11 +292,10 @@ std::optional<TarReader::Piece> TarReader::read() {
     if (status == ARCHIVE_EOF && !state_->failure) return std::nullopt;
     state_->check(status);
     if (size == 0) continue;
-    // The piece is consumed with the next call; libarchive's count begins with our primer.
-    const auto position = static_cast<std::uint64_t>(archive_filter_bytes(state_->reader.get(), 0));
+    // The piece is consumed with the next call.
     return Piece{.offset = static_cast<std::uint64_t>(offset),
                  .bytes = {static_cast<const char*>(bytes), size},
-                 .position = position - state_->primer.size()};
+                 .position = state_->position() - state_->primer.size()};
   }
 }
 

@@ -84,10 +84,18 @@ def test_links_that_name_each_other(sampan, liar):
     assert sampan.out("images", "-q") == "" and list((sampan.root / "staging").iterdir()) == []
 
 
-def test_an_unknown_type_is_a_file(sampan, liar):
-    tar = LayerTar().add("odd", b"x", type=b"Z").bytes()
+@pytest.mark.parametrize("kind", [b"Z", b"D", b"M", b"N"])
+def test_an_unknown_type_is_refused(sampan, liar, kind):
+    tar = LayerTar().add("odd", b"x", type=kind).bytes()
+    serve(liar, gzip.compress(tar), tars=[tar])
+    assert f'odd: unknown type of entry: "{kind.decode()}"' in pull(sampan, liar).stderr
+
+
+def test_a_socket_in_a_tar_is_left_out(sampan, liar):
+    tar = LayerTar().add("socket", type=b"s").add("file", b"x").bytes()
     serve(liar, gzip.compress(tar), tars=[tar])
     pull(sampan, liar, code=0)
+    assert os.listdir(next((sampan.root / "layers").iterdir()) / "diff") == ["file"]
 
 
 def test_a_fifo_or_device_in_the_way_is_not_written_to(sampan, liar):
