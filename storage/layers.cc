@@ -1,5 +1,5 @@
-// Layers: directories that never change once their row is there, each shared by all images that
-// have it.
+// Layers: directories that never change once an image has them, each shared by all images that have
+// it.
 #include <sys/stat.h>
 
 #include "base/error.h"

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/trace.h"
+#include "storage/new_layers.h"
 #include "storage/unpack/fix_up.h"
 #include "storage/unpack/layer_record.h"
 
@@ -44,6 +45,12 @@ storage::LayerKey choose_key(storage::Store& store, const oci::DiffId& id,
   const auto fix_ups = storage::find_fix_ups(
       store.layer_dir(id.hex()), storage::parse_record(record), lower_dirs(store, below));
   if (fix_ups.empty()) return id.hex();
+  // Times of implied directories are the one thing that nearly every layer of some build tools
+  // needs and few others share: mostly no copy. (Two pulls at the same moment of images that have
+  // it over different layers may both settle for the one's times.)
+  const auto set_times = [&](const fs::path& diff) { storage::set_times(diff, fix_ups); };
+  if (fix_ups.only_times() && storage::change_new_layer(store, id.hex(), set_times))
+    return id.hex();
   base::trace("storage", "layer " + id.hex().substr(0, 12) +
                              " takes attributes or files of those below: copied for this stack");
   publish_copy(store, id, copy, fix_ups);

@@ -1,6 +1,7 @@
 #include "storage/unpack/fix_up.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <fcntl.h>
 #include <map>
@@ -114,14 +115,26 @@ base::UniqueFd find_lower_directory(MergedView& view, const std::string& path) {
   return {};
 }
 
+// Whether the layer's own directory has this time. Of the root it is not asked: hardly any layer
+// describes its root, so nearly each would be copied for a time that containers never show (theirs
+// is the writable directory's).
+bool has_time(MergedView& view, const std::string& path, const timespec& time) {
+  if (path.empty()) return true;
+  const Parts& parts = view.find(path);
+  assert(!parts.empty() && parts.front().layer == 0);
+  struct stat info = {};
+  base::check(fstat(parts.front().fd.get(), &info), base::printable(path));
+  return info.st_mtim.tv_sec == time.tv_sec && info.st_mtim.tv_nsec == time.tv_nsec;
+}
+
 void find_directory(MergedView& view, const std::string& path, const OverlayPolicy& policy,
                     FixUps& fix_ups) {
   const base::UniqueFd fd = find_lower_directory(view, path);
   if (!fd) return;
   Attributes attributes = read_attributes(fd.get(), policy);
-  if (!has_implied_attributes(attributes)) {
-    fix_ups.directories.push_back({path, std::move(attributes)});
-  }
+  const bool only_time = has_implied_attributes(attributes);
+  if (only_time && has_time(view, path, attributes.mtime)) return;
+  fix_ups.directories.push_back({path, std::move(attributes), only_time});
 }
 
 void find_link(MergedView& view, const LayerRecord::Link& link, bool root_is_opaque,
@@ -164,6 +177,12 @@ void hide_roots(const MergedView& view, FixUps& fix_ups) {
 }
 
 }  // namespace
+
+bool FixUps::only_times() const {
+  return links.empty() && opaque.empty() && whiteouts.empty() && unmerged.empty() &&
+         std::all_of(directories.begin(), directories.end(),
+                     [](const Directory& directory) { return directory.only_time; });
+}
 
 FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& record,
                     const std::vector<std::filesystem::path>& lower, const OverlayPolicy& policy) {

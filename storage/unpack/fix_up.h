@@ -16,6 +16,7 @@ struct FixUps {
   struct Directory {
     std::string path;
     Attributes attributes;
+    bool only_time = false;  // nothing else differs
   };
   struct Link {  // becomes a copy: layers never share what one of them might still change
     std::string path;
@@ -32,11 +33,12 @@ struct FixUps {
     return directories.empty() && links.empty() && opaque.empty() && whiteouts.empty() &&
            unmerged.empty();
   }
+  bool only_times() const;  // set_times() does
 };
 
 // What `layer` needs over `lower` (topmost first; each complete, that is with its own fix-ups).
-// Times alone are no reason: a layer that differs only there stays shared. Throws kInvalid where a
-// hard link's target is nowhere. See storage/unpack/README.md.
+// The root's time alone is no reason. Throws kInvalid where a hard link's target is nowhere. See
+// storage/unpack/README.md.
 FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& record,
                     const std::vector<std::filesystem::path>& lower,
                     const OverlayPolicy& policy = {});
@@ -45,5 +47,8 @@ FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& recor
 // attributes may change, and hard links to everything else, which never does.
 void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups,
                        const std::filesystem::path& copy, const OverlayPolicy& policy = {});
+
+// Gives the implied directories of `layer` itself their times, for one that no image has yet.
+void set_times(const std::filesystem::path& layer, const FixUps& fix_ups);
 
 }  // namespace storage

@@ -179,4 +179,13 @@ void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups
   }
 }
 
+void set_times(const std::filesystem::path& layer, const FixUps& fix_ups) {
+  const base::UniqueFd root = base::open_file(layer, kOpenFolder);
+  for (const FixUps::Directory& directory : fix_ups.directories) {
+    const base::UniqueFd fd = open_directory(root.get(), parse_layer_path(directory.path));
+    const std::array<timespec, 2> times = {directory.attributes.atime, directory.attributes.mtime};
+    base::check(futimens(fd.get(), times.data()), base::printable(directory.path));
+  }
+}
+
 }  // namespace storage

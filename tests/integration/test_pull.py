@@ -196,6 +196,20 @@ def test_implied_parents_keep_the_lower_layers_attributes(sampan, registry):
     assert sampan.out("run", "--rm", name, "stat", "-c", "%a %u:%g", "/opt") == "711 7:8"
 
 
+def test_implied_parents_keep_the_lower_layers_times(sampan, registry):
+    """Without a copy where no other image has the layer; with one where it lies over other times."""
+    top = LayerTar().add("opt/deep/file", b"x", mtime=1_700_000_000).bytes()
+    for name, time in (("times1", 1_500_000_000), ("times2", 1_550_000_000)):
+        bottom = LayerTar().directory("opt/", mtime=time).directory("opt/deep/", mtime=time + 1).bytes()
+        name = push(registry, name, Image([busybox_layer(), bottom, top], config={"Cmd": ["sh"]}))
+        assert sampan.out("run", "--rm", name, "stat", "-c", "%Y", "/opt", "/opt/deep", "/opt/deep/file").split() == [
+            str(time), str(time + 1), "1700000000"]
+        assert len(list((sampan.root / "layers").iterdir())) == (3 if time == 1_500_000_000 else 5)
+    for name in ("times1", "times2"):  # the first image's times did not change
+        assert sampan.out("run", "--rm", f"{registry.host}/{name}", "stat", "-c", "%Y", "/opt") == {
+            "times1": "1500000000", "times2": "1550000000"}[name]
+
+
 def test_sixty_layers(sampan, registry):
     layers = [busybox_layer()] + [LayerTar().add(f"f{i}", str(i).encode()).bytes() for i in range(60)]
     name = push(registry, "sixty", Image(layers, config={"Cmd": ["sh"]}))

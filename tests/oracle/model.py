@@ -2,7 +2,7 @@
 
 A layer is read on its own first (entries in order, the last of a name wins), then laid over what is below it: whiteouts and
 opaque marks hide lower layers only. Where the specification is silent, ../../storage/unpack/README.md decides:
-  - a directory that a layer implies keeps the attributes of the one below; its time too where that has others than root's 0755;
+  - a directory that a layer implies keeps the attributes and the time of the one below (a root its time only where that has others than root's 0755);
   - a symbolic link of a lower layer in the way of an entry is replaced by a directory, one of the same layer is followed;
   - a hard link to a file of a lower layer is a copy of it, and links of one layer to one such file share the copy.
 """
@@ -259,7 +259,7 @@ class Merger:
             made.marks.add("implied")
         if not own.described and attributes_of is not None:
             made.time_below = attributes_of.time_below if "implied" in attributes_of.marks else attributes_of.mtime
-            if attributes_of.attributes() != IMPLIED:
+            if attributes_of.attributes() != IMPLIED or own is not self.layer.root:
                 made.mode, made.uid, made.gid, made.xattrs = attributes_of.attributes()
                 made.mtime = attributes_of.mtime
         below = {}

@@ -132,6 +132,25 @@ TEST_F(Overlay, ImpliedParentsTakeTheAttributesOfThoseBelow) {
   EXPECT_EQ(copied_, (std::vector<bool>{false, true, true}));
 }
 
+TEST_F(Overlay, ImpliedParentsKeepTheTimesOfThoseBelow) {
+  const auto at = [](const char* name, std::uint64_t time) {
+    TarItem item = {.type = '0', .name = name, .link = {}, .data = {}};
+    if (item.name.ends_with('/')) item.type = '5', item.mode = 0755;
+    item.mtime = time;
+    return item;
+  };
+  const std::vector<fs::path> stack =
+      unpack_stack({Tar()
+                        .add(at("./", 1'500'000'000))
+                        .add(at("a/", 1'600'000'000))
+                        .add(at("a/b/", 1'650'000'000)),
+                    Tar().add(at("a/b/x", 1'700'000'000)), Tar().add(at("y", 1'700'000'001))});
+  EXPECT_EQ(copied_, (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(status_of(stack[1] / "a").st_mtim.tv_sec, 1'600'000'000);
+  EXPECT_EQ(status_of(stack[1] / "a/b").st_mtim.tv_sec, 1'650'000'000);
+  EXPECT_EQ(status_of(stack[1] / "a/b/x").st_mtim.tv_sec, 1'700'000'000);
+}
+
 TEST_F(Overlay, ImpliedParentsOverEqualOrNoDirectoriesStayShared) {
   merged({Tar().dir("./").dir("a/"), Tar().file("a/x"), Tar().file("b/c/x"),
           Tar().dir("d").file(".wh.d"), Tar().file("d/x")});

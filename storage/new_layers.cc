@@ -1,0 +1,24 @@
+#include "storage/new_layers.h"
+
+#include "storage/database.h"
+
+namespace storage {
+namespace {
+
+// add_image() empties `boot` of all its layers, for good.
+bool is_new(Database& database, const LayerKey& key) {
+  Statement query = database.prepare("SELECT 1 FROM layers WHERE key=? AND boot<>''");
+  return query.bind(key).step();
+}
+
+}  // namespace
+
+bool change_new_layer(Store& store, const LayerKey& key,
+                      const std::function<void(const std::filesystem::path& diff)>& change) {
+  const Transaction keeps_others_out(store.database());
+  if (!is_new(store.database(), key)) return false;
+  change(store.layer_dir(key));
+  return true;
+}
+
+}  // namespace storage
