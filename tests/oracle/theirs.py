@@ -107,6 +107,8 @@ DEVIATIONS = [
          lambda seen: seen.path == b"" and (is_now(seen) or (seen.field, seen.seen) in (("mode", 0o555), ("uid", 0), ("gid", 0), ("xattrs", {})))),
     Rule("podman", "what a layer deletes shines through the directory that it makes there anew",
          lambda seen: seen.field == "name" and seen.seen and "recreated" in seen.above.marks),
+    Rule("podman", "a whiteout in a directory that no layer below has is listed, though it can't be opened",
+         lambda seen: seen.field == "name" and seen.seen == "ghost"),
     Rule("podman", "an extended attribute without a value is taken for a deleted record",
          lambda seen: seen.field == "xattrs" and seen.wanted == {**seen.seen, b"user.empty": b""}),
     Rule("umoci", "an extended attribute without a value is taken for a deleted record",

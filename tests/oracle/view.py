@@ -51,7 +51,11 @@ def look(root, skip=()):
     def visit(path, name):
         if name in skip:
             return
-        shown[name], inode = describe(path)
+        try:
+            shown[name], inode = describe(path)
+        except FileNotFoundError:  # overlayfs lists whiteouts of a directory that it does not merge
+            shown[name] = {"kind": "ghost"}
+            return
         if shown[name]["kind"] == "dir":
             for child in os.listdir(path):
                 visit(path + b"/" + child, name + b"/" + child if name else child)
@@ -79,11 +83,11 @@ def expect(node, names):
 
 
 def differences(model, shown):
-    """[(path, field, expected, seen)]; a missing or unexpected name has the field "name"."""
+    """[(path, field, expected, seen)]; a missing or unexpected name has the field "name", and is seen as a kind or None."""
     found = []
     for path in sorted({*model, *shown}):
         if path not in shown or path not in model:
-            found.append((path, "name", path in model, path in shown))
+            found.append((path, "name", path in model, shown[path]["kind"] if path in shown else None))
             continue
         wanted = expect(*model[path])
         for field in sorted({*wanted, *shown[path]}):
