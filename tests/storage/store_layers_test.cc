@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/new_layers.h"
 #include "tests/storage/store_support.h"
 
 namespace {
@@ -68,6 +69,23 @@ TEST(StoreLayers, BeforeItsImageALayerCountsInThisBootOnly) {
   EXPECT_EQ(entries_of(root.store() / "layers"), Lines{hex('1')});
   expect_consistent(store);
   expect_swept(store);
+}
+
+TEST(StoreLayers, MayChangeUntilAnImageHasThem) {
+  const TempRoot root;
+  Store store(root.store());
+  publish(store, hex('1'));
+  int changes = 0;
+  const auto change = [&](const fs::path& diff) {
+    EXPECT_EQ(diff, store.layer_dir(hex('1')));
+    ++changes;
+  };
+  EXPECT_TRUE(storage::change_new_layer(store, hex('1'), change));
+  EXPECT_FALSE(storage::change_new_layer(store, hex('2'), change));
+  add_image(store, hex('a'), "alpine", {hex('1')});
+  EXPECT_FALSE(storage::change_new_layer(store, hex('1'), change));
+  EXPECT_EQ(changes, 1);
+  publish(store, hex('3'));  // the transactions are over
 }
 
 TEST(StoreLayers, RemembersBlobsAsLongAsTheirLayer) {
