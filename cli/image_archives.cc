@@ -28,6 +28,34 @@ void print_loaded(const engine::LoadedArchiveImage& image) {
   if (image.names.empty()) print("Loaded image ID: " + image.id + "\n");
 }
 
+bool is_url(const std::string& source) {
+  return source.starts_with("http://") || source.starts_with("https://");
+}
+
+// What `import` says of a download, as docker does on standard output; on a terminal with how much
+// is here, on a line that is written again and again.
+class DownloadLine {
+ public:
+  explicit DownloadLine(const std::string& source) : source_(base::printable(source)) {}
+
+  void show(const engine::PullProgress& progress) {
+    if (progress.kind != "fetching") return;
+    if (!has_begun_) print("Downloading from " + source_ + "\n");
+    has_begun_ = true;
+    if (!is_terminal_) return;
+    print("\rImporting  " + base::human_size(progress.current) + "\x1b[K");
+    is_open_ = true;
+  }
+  void finish() const {
+    if (is_open_) print("\n");
+  }
+
+ private:
+  std::string source_;
+  bool is_terminal_ = isatty(STDOUT_FILENO) == 1;
+  bool has_begun_ = false, is_open_ = false;
+};
+
 oci::ImageConfig plan_imported_config(const std::string& platform,
                                       const std::vector<std::string>& changes,
                                       const std::string& message) {
@@ -95,7 +123,7 @@ int run_import(const Globals& globals, const Words& words) {
   std::vector<std::string> changes;
   const Words arguments = parse_arguments(
       {.command = "import",
-       .synopsis = "[OPTIONS] file|- [REPOSITORY[:TAG]]",
+       .synopsis = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
        .summary = "Import the contents from a tarball to create a filesystem image",
        .min_arguments = 1,
        .max_arguments = 2},
@@ -104,11 +132,8 @@ int run_import(const Globals& globals, const Words& words) {
        {"--platform", "string", "Set platform if server is multi-platform capable", &platform}},
       words);
   const std::string& source = arguments[0];
-  if (source.starts_with("http://") || source.starts_with("https://")) {
-    throw base::Error(base::ErrorKind::kUnsupported,
-                      "import from a URL is not supported: download it and import the file");
-  }
   engine::ImportRequest request;
+  if (is_url(source)) request.url = source;
   if (arguments.size() > 1) {
     const auto name = oci::Reference::parse(arguments[1]);
     if (name.digest()) {
@@ -118,8 +143,14 @@ int run_import(const Globals& globals, const Words& words) {
   }
   request.config = oci::render_image_config(plan_imported_config(
       platform, changes, message.empty() ? "Imported from " + source : message));
-  const base::UniqueFd fd = open_input(source);
-  print(engine::import_image(globals.config, request, fd.get()) + "\n");
+  base::UniqueFd fd;
+  if (request.url.empty()) fd = open_input(source);
+  DownloadLine line(source);
+  const std::string id =
+      engine::import_image(globals.config, request, fd.get(),
+                           [&](const engine::PullProgress& progress) { line.show(progress); });
+  line.finish();
+  print(id + "\n");
   return 0;
 }
 

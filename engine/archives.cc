@@ -56,10 +56,17 @@ void save_to(const Config& config, const std::string& image, const std::string& 
   run_image_helper(config, command, nullptr);
 }
 
-std::string import_image(const Config& config, const ImportRequest& request, int fd) {
+std::string import_image(const Config& config, const ImportRequest& request, int fd,
+                         const OnProgress& on_progress) {
   HelperCommand command{.words = {"import", "--config", request.config}, .stdin_fd = fd};
   if (!request.name.empty()) command.words.insert(command.words.end(), {"--name", request.name});
-  return run_image_helper(config, command, nullptr).at("image").get<std::string>();
+  if (!request.url.empty()) {
+    command.words.insert(command.words.end(), {"--url", request.url});
+    for (const std::string& host : config.insecure_registries) {
+      command.words.insert(command.words.end(), {"--insecure-registry", host});
+    }
+  }
+  return run_image_helper(config, command, on_progress).at("image").get<std::string>();
 }
 
 // The tree is mounted detached: nobody but the helper, which gets its descriptor, can see it.

@@ -49,8 +49,11 @@ void save_to(const Config& config, const std::string& image, const std::string& 
 struct ImportRequest {
   std::string config;  // JSON of the image's config, complete but for the layer
   std::string name;    // REPOSITORY[:TAG]; empty: none
+  std::string url;     // where the archive is; empty: `fd` gives it
 };
-std::string import_image(const Config& config, const ImportRequest& request, int fd);
+// The image's id.
+std::string import_image(const Config& config, const ImportRequest& request, int fd,
+                         const OnProgress& on_progress);
 
 // The container's files as they are now, as one flat tar.
 void export_container(Engine& engine, std::string_view name_or_id, int fd);

@@ -13,6 +13,7 @@
 #include "registry/paging.h"
 #include "registry/resolver.h"
 #include "registry/session.h"
+#include "registry/url_download.h"
 
 namespace registry {
 namespace {
@@ -59,6 +60,10 @@ oci::Digest Client::find_digest(const oci::Reference& reference) {
 void Client::fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                         std::uint64_t offset, BlobSink& sink) {
   download_blob(state_->session, Repository::of(repository), blob, offset, sink);
+}
+
+void Client::fetch_url(const std::string& address, std::uint64_t limit, BlobSink& sink) {
+  download_url(state_->session, address, limit, sink);
 }
 
 RawManifest Client::fetch_manifest(const oci::Reference& reference) {

@@ -107,6 +107,9 @@ class Client {
   void fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                   std::uint64_t offset, BlobSink& sink);
 
+  // A file that is no registry's, from where the user says it is; at most `limit` bytes.
+  void fetch_url(const std::string& address, std::uint64_t limit, BlobSink& sink);
+
   // Manifest or index as they are, also of artifacts.
   RawManifest fetch_manifest(const oci::Reference& reference);
   // A small blob, such as a config, in memory and verified; kInvalid where it exceeds `limit`.

@@ -212,6 +212,21 @@ Response Session::attempt_foreign(const Url& url, std::vector<std::string> heade
   return response;
 }
 
+Response Session::attempt_address(const Url& url, std::vector<std::string> headers,
+                                  BodyReceiver* receiver) {
+  const Reach reach = reach_of(url.host);
+  const auto check = [&](const Url& next) -> std::string {
+    if (reach_of(next.host) <= reach || insecure_.is_listed(next)) return {};
+    return "nearer to us than " + url.host;
+  };
+  Request request;
+  request.url = url;
+  request.headers = std::move(headers);
+  Response response = exchange_following(transport_, std::move(request), receiver, check);
+  response.is_from_elsewhere = false;  // it is whom we asked
+  return response;
+}
+
 Url Session::resolve_upload(const Url& from, const std::string& location) const {
   Url next = from.resolve(location);
   // A registry behind a proxy that ends TLS does not know that it is asked by HTTPS.

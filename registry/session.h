@@ -60,6 +60,10 @@ class Session {
   Response attempt_foreign(const Url& url, std::vector<std::string> headers,
                            BodyReceiver* receiver);
 
+  // One attempt at an address that the user gave. It leads to nothing nearer to us than itself.
+  Response attempt_address(const Url& url, std::vector<std::string> headers,
+                           BodyReceiver* receiver);
+
   // Attempts until one succeeds or is final, for answers that are held in memory.
   Response send(const Repository& repository, const ApiRequest& request);
 

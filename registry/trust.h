@@ -10,7 +10,7 @@
 namespace registry {
 
 // How far away an address literal is. A name says nothing about that, but "localhost" does.
-enum class Reach {
+enum class Reach {  // the nearer the greater
   kPublic,    // and every name
   kPrivate,   // RFC 1918, RFC 6598, unique local IPv6
   kLoopback,  // 127.0.0.0/8, ::1, localhost

@@ -35,7 +35,7 @@ constexpr Command kCommands[] = {
     {.name = "copy-out", .run = cli::run_copy_out_command},
     {.name = "load", .run = cli::run_load_command},
     {.name = "save", .run = cli::run_save_command},
-    {.name = "import", .run = cli::run_import_command},
+    {.name = "import", .run = cli::run_import_command, .rights = Rights::kDropsThem},
     {.name = "export", .run = cli::run_export_command},
     {.name = "evict", .run = cli::run_evict_command},
     {.name = "check", .run = cli::run_check_command},

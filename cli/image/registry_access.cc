@@ -25,7 +25,8 @@ RegistryAccess::RegistryAccess(registry::Setup setup, const std::vector<std::str
     const auto more = registry::list_credential_domains(setup.client.config, name);
     domains.insert(domains.end(), more.begin(), more.end());
   }
-  const base::UniqueFd broker = start_broker(domains);
+  base::UniqueFd broker;
+  if (!domains.empty()) broker = start_broker(domains);
   process_.emplace(engine::RegistryProcessOptions{
       .program = {}, .setup = std::move(setup), .broker_fd = broker.get()});
   drop_privileges();

@@ -16,8 +16,9 @@ namespace cli {
 class RegistryAccess {
  public:
   // `names`: the repositories ("docker.io/library/alpine") or registries ("localhost:5000") that
-  // will be spoken of; only the credentials of their servers are given out to sampan-registry. What
-  // files say about mirrors and certificates is read here, with the caller's rights.
+  // will be spoken of, if any; only the credentials of their servers are given out to
+  // sampan-registry. What files say about mirrors and certificates is read here, with the caller's
+  // rights.
   RegistryAccess(registry::Setup setup, const std::vector<std::string>& names);
   RegistryAccess(const RegistryAccess&) = delete;
   RegistryAccess& operator=(const RegistryAccess&) = delete;

@@ -60,6 +60,12 @@ std::string fetch_blob(registry::Client& client, const Call& call, Channel& chan
   return {};
 }
 
+std::string fetch_url(registry::Client& client, const Call& call, Channel& channel) {
+  SendingSink sink(channel);
+  client.fetch_url(call.text, call.limit, sink);
+  return {};
+}
+
 std::string fetch_manifest(registry::Client& client, const Call& call, Channel&) {
   return encode_manifest(client.fetch_manifest(oci::Reference::parse(call.reference)));
 }
@@ -136,6 +142,7 @@ constexpr std::pair<CallKind, Handler> kHandlers[] = {
     {CallKind::kListRepositories, list_repositories},
     {CallKind::kListReferrers, list_referrers},
     {CallKind::kLogIn, log_in},
+    {CallKind::kFetchUrl, fetch_url},
 };
 
 std::string answer(registry::Client& client, Channel& channel) {

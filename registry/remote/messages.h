@@ -33,6 +33,7 @@ enum class CallKind : std::uint64_t {
   kListRepositories = 8,
   kListReferrers = 9,
   kLogIn = 10,
+  kFetchUrl = 11,
 };
 struct Call {
   CallKind kind = CallKind::kResolve;
@@ -42,11 +43,12 @@ struct Call {
   std::string digest;  // kFetchBlob, with the next two; kPushBlob
   std::uint64_t size = 0, offset = 0;
   std::vector<std::string> urls;  // kFetchBlob: where else it may be fetched from
-  std::string text;               // kPushBlob: where to mount from; kPushManifest: the media type;
-                     // kListReferrers: the artifacts' type; kListRepositories: a part of the name
+  // kPushBlob: where to mount from; kPushManifest: the media type; kListReferrers: the artifacts'
+  // type; kListRepositories: a part of the name; kFetchUrl: the address
+  std::string text;
   std::string bytes;        // kPushManifest
   bool has_file = false;    // kPushBlob
-  std::uint64_t limit = 0;  // kPushBlob: bytes of a chunk; kListRepositories: how many names
+  std::uint64_t limit = 0;  // kPushBlob, kFetchUrl: bytes; kListRepositories: how many names
   Credentials credentials;  // kLogIn, for the registry that `reference` names
 };
 std::string encode_call(const Call& call);

@@ -43,11 +43,14 @@ class RemoteClient::Exchange {
   }
   void watch(const UploadProgress& on_progress) { on_progress_ = &on_progress; }
 
+  // How much data makes a whole.
+  enum class Amount { kAll, kAtMost };
+
   // Up to the result, whose payload it gives.
   std::string finish(RemoteBlobSink* sink = nullptr, std::uint64_t size = 0,
-                     std::uint64_t offset = 0) {
+                     std::uint64_t offset = 0, Amount amount = Amount::kAll) {
     try {
-      return receive(sink, size, offset);
+      return receive(sink, size, offset, amount);
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kUnavailable) throw;
       client_.throw_if_cancelled();
@@ -57,7 +60,8 @@ class RemoteClient::Exchange {
   }
 
  private:
-  std::string receive(RemoteBlobSink* sink, std::uint64_t size, std::uint64_t offset) {
+  std::string receive(RemoteBlobSink* sink, std::uint64_t size, std::uint64_t offset,
+                      Amount amount) {
     for (std::uint64_t missing = size - offset;;) {
       const Channel::Header header = channel_.receive_header();
       switch (header.type) {
@@ -85,7 +89,7 @@ class RemoteClient::Exchange {
           throw base::Error(error);
         }
         case FrameType::kResult:
-          if (missing != 0) throw_malformed();
+          if (missing != 0 && amount == Amount::kAll) throw_malformed();
           return channel_.receive_payload(header.size);
         default:
           throw_malformed();
@@ -174,6 +178,12 @@ void RemoteClient::fetch_blob(const oci::Reference& repository, const oci::Descr
                             .offset = offset,
                             .urls = blob.urls});
   exchange.finish(&sink, blob.size, offset);
+}
+
+void RemoteClient::fetch_url(const std::string& address, std::uint64_t limit,
+                             RemoteBlobSink& sink) {
+  Exchange exchange(*this, {.kind = CallKind::kFetchUrl, .text = address, .limit = limit});
+  exchange.finish(&sink, limit, 0, Exchange::Amount::kAtMost);
 }
 
 RawManifest RemoteClient::fetch_manifest(const oci::Reference& reference) {

@@ -40,6 +40,9 @@ class RemoteClient {
   void fetch_blob(const oci::Reference& repository, const oci::Descriptor& blob,
                   std::uint64_t offset, RemoteBlobSink& sink);
 
+  // At most `limit` bytes, or an error.
+  void fetch_url(const std::string& address, std::uint64_t limit, RemoteBlobSink& sink);
+
   RawManifest fetch_manifest(const oci::Reference& reference);
   // A small blob in memory, verified; kInvalid where it exceeds `limit`.
   std::string fetch_small_blob(const oci::Reference& repository, const oci::Descriptor& blob,
