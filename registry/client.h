@@ -48,6 +48,8 @@ struct ResolvedImage {
   oci::Manifest manifest;
   std::string config_bytes;
   std::optional<std::string> index_bytes;
+  // Between that and the manifest where indexes are nested, the outermost first.
+  std::vector<std::string> inner_indexes = {};
   // One line each, fit for a terminal: another platform than the host's, the registry's own.
   std::vector<std::string> warnings;
 };

@@ -133,6 +133,7 @@ FetchedManifest ManifestSource::load(const oci::Descriptor& descriptor) {
 std::optional<oci::Digest> ManifestSource::find_digest() {
   const Response response =
       fetch(Method::kHead, reference_.manifest_name(), oci::kMaxManifestBytes);
+  if (!response.is_complete()) throw_not_served(reference_, response);
   return response.is_success() ? claimed_digest(response) : std::nullopt;
 }
 

@@ -79,6 +79,7 @@ class Resolver {
             .manifest = std::move(manifest),
             .config_bytes = std::move(found->config_bytes),
             .index_bytes = std::move(index_bytes),
+            .inner_indexes = std::move(inner_indexes_),
             .warnings = std::move(warnings_)};
   }
 
@@ -116,7 +117,10 @@ class Resolver {
     FetchedManifest fetched = source_.load(entry);
     if (std::holds_alternative<oci::Index>(fetched.content)) {
       if (depth >= kMaxDepth) return std::nullopt;
-      return find_in(std::get<oci::Index>(fetched.content), depth + 1);
+      inner_indexes_.push_back(fetched.bytes);
+      auto found = find_in(std::get<oci::Index>(fetched.content), depth + 1);
+      if (!found) inner_indexes_.pop_back();
+      return found;
     }
     if (entry.platform) return complete(std::move(fetched));
     // Signatures and attestations lie beside images; they are no candidates.
@@ -196,6 +200,7 @@ class Resolver {
   const oci::Platform& platform_;
   ManifestSource source_;
   std::set<std::string> visited_;
+  std::vector<std::string> inner_indexes_;  // on the way to where we are
   std::size_t descriptors_ = 0;
   int fetches_ = 0;
   std::vector<std::string> warnings_;

@@ -2,6 +2,7 @@
 
 #include "oci/image_config.h"
 #include "storage/database.h"
+#include "storage/event_log.h"
 #include "storage/layer_use.h"
 
 namespace storage {
@@ -79,19 +80,35 @@ std::optional<ImageRow> find_image_for(Store& store, std::string_view name_or_id
   return std::nullopt;
 }
 
+namespace {
+
+// One that is known may be led on to further manifests by another index that it contains.
+void insert_index(Database& database, const KeptIndex& index) {
+  const std::string& digest = index.digest.hex();
+  std::set<std::string> manifests;
+  for (const oci::Digest& manifest : index.manifests) manifests.insert(manifest.hex());
+  {
+    Statement query = database.prepare("SELECT manifests FROM indexes WHERE digest=?");
+    query.bind(digest);
+    if (query.step()) add_words(manifests, query.text(0));
+  }
+  std::string text;
+  for (const std::string& manifest : manifests) text += (text.empty() ? "" : " ") + manifest;
+  database.prepare("INSERT OR REPLACE INTO indexes VALUES(?,?,?)")
+      .bind_all(digest, text, index.bytes)
+      .run();
+}
+
+}  // namespace
+
 void keep_index(Store& store, const KeptIndex& index, const oci::Reference& name,
                 const oci::ImageId& image) {
-  std::string manifests;
-  for (const oci::Digest& manifest : index.manifests) {
-    manifests += (manifests.empty() ? "" : " ") + manifest.hex();
-  }
   const std::string& digest = index.digest.hex();
   const std::string repository = name.repository();
   Database& database = store.database();
   Transaction transaction(database);
-  database.prepare("INSERT OR IGNORE INTO indexes VALUES(?,?,?)")
-      .bind_all(digest, manifests, index.bytes)
-      .run();
+  insert_index(database, index);
+  for (const KeptIndex& inner : index.inner) insert_index(database, inner);
   database
       .prepare(
           "INSERT OR IGNORE INTO names SELECT repository,'',manifest_digest,image FROM names "
@@ -102,13 +119,33 @@ void keep_index(Store& store, const KeptIndex& index, const oci::Reference& name
   transaction.commit();
 }
 
-void forget_unnamed_index(Database& database, std::string_view digest) {
+void add_pushed_name(Store& store, const oci::ImageId& image, const oci::Reference& name,
+                     const oci::Digest& digest) {
+  const std::string repository = name.repository();
+  Database& database = store.database();
+  Transaction transaction(database);
   database
-      .prepare(
-          "DELETE FROM indexes WHERE digest=?1 AND NOT EXISTS(SELECT 1 FROM names WHERE "
-          "digest=?1)")
-      .bind(digest)
+      .prepare("INSERT OR REPLACE INTO names SELECT ?,'',?,id FROM images WHERE id=? AND hidden=0")
+      .bind_all(repository, digest.hex(), image.hex())
       .run();
+  log_event(database, "image", "push", name.familiar(),
+            render_attributes({{"name", name.familiar_repository()}}));
+  transaction.commit();
+}
+
+void forget_unnamed_index(Database& database, std::string_view digest) {
+  std::set<std::string> contained;
+  {
+    Statement query = database.prepare(
+        "SELECT manifests FROM indexes WHERE digest=?1 AND NOT EXISTS(SELECT 1 FROM names WHERE "
+        "digest=?1) AND NOT EXISTS(SELECT 1 FROM indexes AS o WHERE instr(o.manifests,?1)>0)");
+    query.bind(digest);
+    if (!query.step()) return;
+    add_words(contained, query.text(0));
+  }
+  database.prepare("DELETE FROM indexes WHERE digest=?").bind(digest).run();
+  // Their hashes make a circle impossible, and what is deeper than a pull goes is not kept.
+  for (const std::string& inner : contained) forget_unnamed_index(database, inner);
 }
 
 }  // namespace storage

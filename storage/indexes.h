@@ -18,7 +18,8 @@ class Database;
 struct KeptIndex {
   oci::Digest digest;
   std::string bytes;                   // as served
-  std::vector<oci::Digest> manifests;  // that it names
+  std::vector<oci::Digest> manifests;  // that it names, itself or by those that it contains
+  std::vector<KeptIndex> inner = {};   // indexes among them, with nothing in this member
 };
 
 // To be called before Store::add_image() gives `name` with the index's digest to `image`: who has
@@ -26,7 +27,8 @@ struct KeptIndex {
 void keep_index(Store& store, const KeptIndex& index, const oci::Reference& name,
                 const oci::ImageId& image);
 
-// The bytes, as served; nullopt where it is not kept. It is while a repository names it.
+// The bytes, as served; nullopt where it is not kept. It is while a repository names it or one that
+// contains it.
 std::optional<std::string> find_index(Store& store, const oci::Digest& index);
 
 // Those that a name of the image stands for: what was pulled, where that was not the image's
@@ -46,6 +48,11 @@ bool is_for_platform(const ImageRow& image, const oci::Platform& platform);
 // nullopt where neither is here.
 std::optional<ImageRow> find_image_for(Store& store, std::string_view name_or_id,
                                        const oci::Platform& platform);
+
+// A registry has the image in the name's repository under this digest now: it was pushed there.
+// Nothing happens where the image went meanwhile.
+void add_pushed_name(Store& store, const oci::ImageId& image, const oci::Reference& name,
+                     const oci::Digest& digest);
 
 // Within a transaction, after a name with that digest has gone.
 void forget_unnamed_index(Database& database, std::string_view digest);

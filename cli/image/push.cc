@@ -1,5 +1,6 @@
 // sampan-image push: images of the store into a repository.
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -97,17 +98,28 @@ void push(const PushArguments& arguments, EventWriter& events) {
   }
   restrict_system_calls();
   auto pushed = nlohmann::ordered_json::array();
+  std::map<oci::ImageId, engine::PushResult> there;
   for (const Job& job : jobs) {
     const engine::PushResult result = base::while_doing("push " + job.target.familiar(), [&] {
+      // All but the name is where another tag of the image has just been pushed.
+      if (const auto known = there.find(job.image.id); known != there.end()) {
+        access.client().push_manifest(job.target, known->second.manifest, known->second.media_type);
+        return known->second;
+      }
       return engine::push(store, access.client(), job.image, job.target, options,
                           [&](const engine::PushEvent& event) { events.send(event); });
     });
+    const std::size_t size = result.manifest.size();
+    storage::add_pushed_name(store, job.image.id, job.target, result.digest);
     const std::string tag = job.target.tag().value_or("");
-    events.send_event({{"event", "tagged"},
-                       {"text", tag + ": digest: " + result.digest.str() +
-                                    " size: " + std::to_string(result.size)}});
-    if (!result.note.empty()) events.send_event({{"event", "note"}, {"text", result.note}});
-    pushed.push_back({{"tag", tag}, {"digest", result.digest.str()}, {"size", result.size}});
+    events.send_event(
+        {{"event", "tagged"},
+         {"text", tag + ": digest: " + result.digest.str() + " size: " + std::to_string(size)}});
+    const bool is_first = there.emplace(job.image.id, result).second;
+    if (is_first && !result.note.empty()) {
+      events.send_event({{"event", "note"}, {"text", result.note}});
+    }
+    pushed.push_back({{"tag", tag}, {"digest", result.digest.str()}, {"size", size}});
   }
   events.send_result({{"pushed", pushed}});
 }

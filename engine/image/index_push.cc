@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/trace.h"
@@ -48,44 +50,96 @@ void copy_blob(PushBlobs& blobs, registry::RemoteClient& client, const oci::Desc
 
 }  // namespace
 
+namespace {
+
+bool is_index(const oci::Descriptor& entry) {
+  return entry.media_type == oci::kOciIndex || entry.media_type == oci::kDockerList;
+}
+
+class Planner {
+ public:
+  Planner(SharedStore& shared, registry::RemoteClient& client, const storage::ImageRow& image,
+          const oci::Reference& target)
+      : shared_(shared), client_(client), image_(image), target_(target) {}
+
+  void add_here(storage::ImageRow row) {
+    std::string key = row.manifest_digest.hex();
+    here_.emplace(std::move(key), std::move(row));
+  }
+
+  IndexPlan run(PlannedIndex top) {
+    IndexPlan plan{.index = std::move(top), .inner = {}, .images = {}, .companions = {}};
+    plan.is_complete = add_entries(plan.index, plan);
+    return plan;
+  }
+
+ private:
+  // False where something is neither here nor at the target.
+  bool add_entries(PlannedIndex& planned, IndexPlan& plan) {
+    const auto content = oci::parse_manifest(planned.bytes, {});
+    const auto& index = std::get<oci::Index>(content);
+    planned.media_type = index.media_type;
+    return std::all_of(
+        index.manifests.begin(), index.manifests.end(), [&](const oci::Descriptor& entry) {
+          if (add_entry(entry, plan)) return true;
+          base::trace("push", "index " + planned.digest.str() + ": " + entry.digest.str() +
+                                  " is neither here nor at the target");
+          return false;
+        });
+  }
+
+  bool add_entry(const oci::Descriptor& entry, IndexPlan& plan) {
+    if (entry.digest == image_.manifest_digest || !seen_.insert(entry.digest.hex()).second) {
+      return true;
+    }
+    const auto found = here_.find(entry.digest.hex());
+    if (found != here_.end()) {
+      plan.images.push_back(found->second);
+      return true;
+    }
+    if (is_at(client_, target_, entry.digest)) return true;
+    if (is_index(entry)) return add_inner(entry.digest, plan);
+    if (!is_companion(entry)) return false;
+    plan.companions.push_back(entry);
+    return true;
+  }
+
+  bool add_inner(const oci::Digest& digest, IndexPlan& plan) {
+    std::optional<std::string> bytes;
+    shared_.with([&](storage::Store& store) { bytes = storage::find_index(store, digest); });
+    if (!bytes) return false;
+    PlannedIndex inner{.digest = digest, .bytes = std::move(*bytes), .media_type = {}};
+    if (!add_entries(inner, plan)) return false;
+    plan.inner.push_back(std::move(inner));
+    return true;
+  }
+
+  SharedStore& shared_;
+  registry::RemoteClient& client_;
+  const storage::ImageRow& image_;
+  const oci::Reference& target_;
+  std::map<std::string, storage::ImageRow> here_;  // by their manifests' digests
+  std::set<std::string> seen_;
+};
+
+}  // namespace
+
 std::optional<IndexPlan> plan_index_push(SharedStore& shared, registry::RemoteClient& client,
                                          const storage::ImageRow& image,
                                          const oci::Reference& target) {
-  std::optional<IndexPlan> plan;
-  std::map<std::string, storage::ImageRow> here;
+  std::optional<PlannedIndex> top;
+  Planner planner(shared, client, image, target);
   shared.with([&](storage::Store& store) {
     const auto indexes = storage::indexes_of_image(store, image.id);
     const auto bytes = indexes.empty() ? std::nullopt : storage::find_index(store, indexes[0]);
     if (!bytes) return;
-    plan = {
-        .digest = indexes[0], .bytes = *bytes, .media_type = {}, .images = {}, .companions = {}};
+    top = {.digest = indexes[0], .bytes = *bytes, .media_type = {}};
     for (const oci::ImageId& id : storage::images_of_index(store, indexes[0])) {
-      storage::ImageRow row = store.load_image(id);
-      std::string key = row.manifest_digest.hex();
-      here.emplace(std::move(key), std::move(row));
+      planner.add_here(store.load_image(id));
     }
   });
-  if (!plan) return std::nullopt;
-  const auto content = oci::parse_manifest(plan->bytes, {});
-  const auto& index = std::get<oci::Index>(content);
-  plan->media_type = index.media_type;
-  for (const oci::Descriptor& entry : index.manifests) {
-    if (entry.digest == image.manifest_digest) continue;
-    const auto found = here.find(entry.digest.hex());
-    if (found != here.end()) {
-      plan->images.push_back(found->second);
-    } else if (!is_at(client, target, entry.digest)) {
-      if (is_companion(entry)) {
-        plan->companions.push_back(entry);
-        continue;
-      }
-      base::trace("push", "index " + plan->digest.str() + ": " + entry.digest.str() +
-                              " is neither here nor at the target");
-      plan->is_complete = false;
-      break;
-    }
-  }
-  return plan;
+  if (!top) return std::nullopt;
+  return planner.run(std::move(*top));
 }
 
 bool copy_companion(PushBlobs& blobs, registry::RemoteClient& client,

@@ -11,9 +11,15 @@
 
 namespace engine {
 
-struct IndexPlan {
+struct PlannedIndex {
   oci::Digest digest;
   std::string bytes, media_type;
+};
+
+struct IndexPlan {
+  PlannedIndex index;
+  std::vector<PlannedIndex>
+      inner;  // that it contains and the target does not have; innermost first
   std::vector<storage::ImageRow> images;  // its other platforms that are here
   // Neither here nor at the target, but no platform either: attestations and the like.
   std::vector<oci::Descriptor> companions;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "engine/image/image_check.h"
 #include "engine/image/image_row.h"
 #include "engine/image/layer_fetch.h"
@@ -63,13 +64,26 @@ void check_free_space(const storage::Store& store, const std::vector<LayerTask>&
                         base::human_size(available) + " free in " + store.root().string());
 }
 
-std::optional<storage::KeptIndex> kept_index(const registry::ResolvedImage& resolved) {
-  if (!resolved.index_bytes) return std::nullopt;
-  const auto content = oci::parse_manifest(*resolved.index_bytes, {});
-  storage::KeptIndex index{
-      .digest = resolved.top_digest, .bytes = *resolved.index_bytes, .manifests = {}};
+storage::KeptIndex read_index(const oci::Digest& digest, const std::string& bytes) {
+  const auto content = oci::parse_manifest(bytes, {});
+  storage::KeptIndex index{.digest = digest, .bytes = bytes, .manifests = {}, .inner = {}};
   for (const oci::Descriptor& entry : std::get<oci::Index>(content).manifests) {
     index.manifests.push_back(entry.digest);
+  }
+  return index;
+}
+
+std::optional<storage::KeptIndex> kept_index(const registry::ResolvedImage& resolved) {
+  if (!resolved.index_bytes) return std::nullopt;
+  storage::KeptIndex index = read_index(resolved.top_digest, *resolved.index_bytes);
+  for (const std::string& bytes : resolved.inner_indexes) {
+    index.inner.push_back(read_index(oci::Digest::from_hex(base::sha256_hex(bytes)), bytes));
+  }
+  // From the inside out, so that each names what those within it name.
+  for (std::size_t i = index.inner.size(); i-- > 0;) {
+    storage::KeptIndex& outer = i > 0 ? index.inner[i - 1] : index;
+    const auto& manifests = index.inner[i].manifests;
+    outer.manifests.insert(outer.manifests.end(), manifests.begin(), manifests.end());
   }
   return index;
 }
@@ -100,6 +114,7 @@ class Pull {
         progress_(on_event) {}
 
   PullResult run() {
+    if (const auto current = find_current()) return *current;
     const registry::ResolvedImage resolved =
         client_.resolve(reference_, options_.platform, options_.choice);
     if (resolved.manifest_bytes.size() > options_.manifest_bytes) {
@@ -108,11 +123,7 @@ class Pull {
           "its manifest is larger than " + std::to_string(options_.manifest_bytes) + " bytes");
     }
     const oci::ImageConfig config = check_image(resolved);
-    progress_.send({.kind = PullEvent::Kind::kResolved,
-                    .layer = {},
-                    .current = 0,
-                    .total = 0,
-                    .text = resolved.top_digest.str()});
+    tell_resolved(resolved.top_digest);
     // From the first look at a layer until the image's row counts it.
     const base::UniqueFd hold = store_.hold_layers();
     fetch(resolved, config);
@@ -138,6 +149,42 @@ class Pull {
   }
 
  private:
+  void tell_resolved(const oci::Digest& digest) {
+    progress_.send({.kind = PullEvent::Kind::kResolved,
+                    .layer = {},
+                    .current = 0,
+                    .total = 0,
+                    .text = digest.str()});
+  }
+
+  // What the tag names here, where the registry's tag still has a digest that this image has. It is
+  // asked by HEAD, which registries that limit the number of pulls do not count.
+  std::optional<PullResult> find_current() {
+    if (reference_.digest()) return std::nullopt;
+    const auto image = store_.find_image(reference_.str());
+    if (!image || !is_whole(*image)) return std::nullopt;
+    // Of a near platform the index may have a better one for us.
+    const auto config = oci::parse_image_config(image->config);
+    if (oci::normalize(config.platform) != oci::normalize(options_.platform)) return std::nullopt;
+    const oci::Digest digest = client_.find_digest(reference_);
+    const auto names = store_.list_names();
+    const bool is_known =
+        std::any_of(names.begin(), names.end(), [&](const storage::ImageName& name) {
+          return name.repository == reference_.repository() && name.image == image->id &&
+                 name.digest == digest;
+        });
+    const bool has_index =
+        digest == image->manifest_digest || storage::find_index(store_, digest).has_value();
+    if (!is_known || !has_index) return std::nullopt;
+    tell_resolved(digest);
+    return PullResult{.image = image->id, .digest = digest, .changed = false, .warning = {}};
+  }
+
+  bool is_whole(const storage::ImageRow& image) {
+    return std::all_of(image.layer_keys.begin(), image.layer_keys.end(),
+                       [&](const storage::LayerKey& key) { return store_.has_layer(key); });
+  }
+
   void fetch(const registry::ResolvedImage& resolved, const oci::ImageConfig& config) {
     std::vector<LayerTask> tasks =
         find_missing(store_, resolved.manifest, config.diff_ids, progress_);

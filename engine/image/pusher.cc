@@ -220,13 +220,13 @@ class NamedPush {
     if (!plan) return name(pushed, {});
     if (plan->is_complete && is_unchanged(pushed, image) && push_rest(*plan, image)) {
       put(pushed);
-      return name({.digest = plan->digest, .bytes = plan->bytes, .media_type = plan->media_type},
-                  {});
+      for (const PlannedIndex& inner : plan->inner) put(as_pushed(inner));
+      return name(as_pushed(plan->index), {});
     }
     return name(pushed,
                 "Not all multiplatform-content is present and only the available single-platform "
                 "image was pushed: " +
-                    plan->digest.str() + " -> " + pushed.digest.str());
+                    plan->index.digest.str() + " -> " + pushed.digest.str());
   }
 
  private:
@@ -236,6 +236,10 @@ class NamedPush {
 
   static bool is_unchanged(const PushedImage& pushed, const storage::ImageRow& image) {
     return pushed.digest == image.manifest_digest;
+  }
+
+  static PushedImage as_pushed(const PlannedIndex& index) {
+    return {.digest = index.digest, .bytes = index.bytes, .media_type = index.media_type};
   }
 
   bool push_rest(const IndexPlan& plan, const storage::ImageRow& image) {
@@ -257,7 +261,10 @@ class NamedPush {
 
   PushResult name(const PushedImage& pushed, std::string note) {
     client_.push_manifest(target_, pushed.bytes, pushed.media_type);
-    return {.digest = pushed.digest, .size = pushed.bytes.size(), .note = std::move(note)};
+    return {.digest = pushed.digest,
+            .manifest = pushed.bytes,
+            .media_type = pushed.media_type,
+            .note = std::move(note)};
   }
 
   SharedStore shared_;

@@ -39,9 +39,9 @@ struct PushOptions {
 };
 
 struct PushResult {
-  oci::Digest digest;      // of what the tag names now
-  std::uint64_t size = 0;  // its bytes
-  std::string note;        // what the user should know; or empty
+  oci::Digest digest;                // of what the tag names now
+  std::string manifest, media_type;  // that
+  std::string note;                  // what the user should know; or empty
 };
 
 // Layers first, all at the same time, then the config, then the manifest. What is there is not

@@ -53,16 +53,23 @@ bool is_index_type(std::string_view type) {
   return type == oci::kOciIndex || type == oci::kDockerList;
 }
 
-// Whether the index can lead to the manifest: nested ones are not looked into.
-void check_index(const ResolvedImage& image) {
-  const auto content = oci::parse_manifest(*image.index_bytes, {});
-  const auto* index = std::get_if<oci::Index>(&content);
-  if (index == nullptr) throw_corrupt("an image's index is none");
-  const bool leads_there = std::any_of(
-      index->manifests.begin(), index->manifests.end(), [&](const oci::Descriptor& entry) {
-        return entry.digest == image.manifest_digest || is_index_type(entry.media_type);
-      });
-  if (!leads_there) throw_corrupt("an image's index does not name its manifest");
+// Each index must name the next, the last one the manifest.
+void check_indexes(const ResolvedImage& image) {
+  std::vector<std::string_view> chain = {*image.index_bytes};
+  chain.insert(chain.end(), image.inner_indexes.begin(), image.inner_indexes.end());
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    const auto content = oci::parse_manifest(chain[i], {});
+    const auto* index = std::get_if<oci::Index>(&content);
+    if (index == nullptr) throw_corrupt("an image's index is none");
+    const bool is_last = i + 1 == chain.size();
+    const auto next =
+        is_last ? image.manifest_digest : oci::Digest::from_hex(base::sha256_hex(chain[i + 1]));
+    const bool leads_there = std::any_of(
+        index->manifests.begin(), index->manifests.end(), [&](const oci::Descriptor& entry) {
+          return entry.digest == next && (is_last || is_index_type(entry.media_type));
+        });
+    if (!leads_there) throw_corrupt("an image's index does not name its manifest");
+  }
 }
 
 void verify(const ResolvedImage& image, const oci::Reference& asked) {
@@ -73,8 +80,8 @@ void verify(const ResolvedImage& image, const oci::Reference& asked) {
   }
   if (image.index_bytes) {
     check_digest("index", image.top_digest.hex(), *image.index_bytes);
-    check_index(image);
-  } else if (image.top_digest != image.manifest_digest) {
+    check_indexes(image);
+  } else if (image.top_digest != image.manifest_digest || !image.inner_indexes.empty()) {
     throw_corrupt("digest mismatch of the manifest");
   }
   if (asked.digest() && *asked.digest() != image.top_digest) {
@@ -169,6 +176,7 @@ std::string encode_image(const ResolvedImage& image) {
       .text(image.config_bytes)
       .number(image.index_bytes ? 1 : 0)
       .text(image.index_bytes.value_or(std::string()));
+  write_list(writer, image.inner_indexes);
   write_list(writer, image.warnings);
   return writer.take();
 }
@@ -188,10 +196,12 @@ ResolvedImage decode_image(std::string_view payload, const oci::Reference& asked
                          .manifest = std::get<oci::Manifest>(std::move(content)),
                          .config_bytes = reader.text(),
                          .index_bytes = {},
+                         .inner_indexes = {},
                          .warnings = {}};
   const bool has_index = reader.number() != 0;
   std::string index = reader.text();
   if (has_index) image.index_bytes = std::move(index);
+  image.inner_indexes = read_list(reader);
   for (const std::string& warning : read_list(reader)) {
     image.warnings.push_back(base::printable(warning, kMaxErrorText));
   }

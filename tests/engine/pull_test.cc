@@ -119,9 +119,11 @@ TEST_F(Pull, FetchesNothingTwice) {
   serve(ImageSpec{.layers = {one}});
   pull();
   EXPECT_EQ(requests_for(one.digest()), 1);
+  const std::size_t asked = fake_.requests("main").size();
   EXPECT_FALSE(pull().changed);
-  EXPECT_EQ(requests_for(one.digest()), 1);
-  EXPECT_EQ(events_.back().kind, PullEvent::Kind::kLayerExists);
+  EXPECT_EQ(fake_.requests("main").size(), asked + 1);  // the tag's digest, by HEAD
+  EXPECT_EQ(fake_.requests("main").back()["method"], "HEAD");
+  EXPECT_EQ(events_.back().kind, PullEvent::Kind::kResolved);
   serve(ImageSpec{.layers = {one, two}});
   EXPECT_TRUE(pull().changed);
   EXPECT_EQ(requests_for(one.digest()), 0);

@@ -399,7 +399,9 @@ TEST_F(ResolveIndex, ALabelledIndexWithoutAMatchIsNotTheEnd) {
   Json full = entry(make_index({entry(image_, platform("amd64"))}));
   full["platform"] = platform("amd64");
   serve_index(make_index({empty, full}));
-  EXPECT_EQ(resolve().manifest_digest.str(), digest_of(image_.manifest));
+  const auto resolved = resolve();
+  EXPECT_EQ(resolved.manifest_digest.str(), digest_of(image_.manifest));
+  EXPECT_EQ(resolved.inner_indexes.size(), 1U);  // not the one that led nowhere
 }
 
 TEST_F(ResolveIndex, SignaturesBesideImagesAreSkipped) {
@@ -412,12 +414,16 @@ TEST_F(ResolveIndex, SignaturesBesideImagesAreSkipped) {
 }
 
 TEST_F(ResolveIndex, NestedUpToALimit) {
-  std::string index = make_index({entry(image_, platform("amd64"))});
+  std::vector<std::string> indexes = {make_index({entry(image_, platform("amd64"))})};
   for (int depth = 2; depth <= 6; ++depth) {
-    index = make_index({entry(index)});
-    serve_index(index);
+    indexes.push_back(make_index({entry(indexes.back())}));
+    serve_index(indexes.back());
     if (depth <= 4) {
-      EXPECT_EQ(resolve().manifest_digest.str(), digest_of(image_.manifest)) << depth;
+      const auto resolved = resolve();
+      EXPECT_EQ(resolved.manifest_digest.str(), digest_of(image_.manifest)) << depth;
+      // All of them but the first, from the outside in.
+      EXPECT_EQ(resolved.inner_indexes,
+                std::vector<std::string>(indexes.rbegin() + 1, indexes.rend()));
     } else {
       expect_error(ErrorKind::kNotFound, "no matching manifest");
     }

@@ -40,6 +40,68 @@ TEST(Indexes, AreKeptAsServedAsLongAsTheyHaveAName) {
   EXPECT_FALSE(find_index(store, digest('e')));
 }
 
+TEST(Indexes, ContainedOnesStayAsLongAsOneThatContainsThem) {
+  const TempRoot root;
+  Store store(root.store());
+  const storage::KeptIndex inner{
+      .digest = digest('1'), .bytes = "{ inner }", .manifests = {digest('a')}};
+  const auto pull_outer = [&](char outer, std::string_view name) {
+    storage::ImageRow row = make_image(hex('a'), {});
+    row.manifest_digest = digest('a');
+    const auto reference = oci::Reference::parse(name);
+    keep_index(store,
+               {.digest = digest(outer),
+                .bytes = "{ outer }",
+                .manifests = {digest('1'), digest('a')},
+                .inner = {inner}},
+               reference, row.id);
+    store.add_image(row, reference, digest(outer));
+  };
+  pull_outer('2', "app:2");
+  pull_outer('3', "other:3");
+  EXPECT_EQ(find_index(store, digest('1')), "{ inner }");
+  EXPECT_EQ(images_of_index(store, digest('2')), std::vector{image('a')});
+  // It has no name of its own, and is in the way of none that it has not.
+  EXPECT_EQ(indexes_of_image(store, image('a')), (std::vector{digest('2'), digest('3')}));
+  store.remove_image("app:2", Store::Force::kNo);
+  EXPECT_FALSE(find_index(store, digest('2')));
+  EXPECT_TRUE(find_index(store, digest('1')));
+  store.remove_image("other:3", Store::Force::kNo);
+  EXPECT_FALSE(find_index(store, digest('3')));
+  EXPECT_FALSE(find_index(store, digest('1')));
+}
+
+TEST(Indexes, LearnWhatTheyLeadTo) {
+  const TempRoot root;
+  Store store(root.store());
+  pull(store, 'a');
+  storage::KeptIndex more = kIndex;
+  more.manifests = {digest('d')};  // by an index that it contains
+  keep_index(store, more, oci::Reference::parse("app:1"), image('a'));
+  storage::ImageRow row = make_image(hex('d'), {});
+  row.manifest_digest = digest('d');
+  store.add_image(row, oci::Reference::parse("app@" + digest('d').str()), digest('d'));
+  EXPECT_EQ(images_of_index(store, digest('e')), (std::vector{image('a'), image('d')}));
+}
+
+TEST(Indexes, APushedImageHasANameByDigest) {
+  const TempRoot root;
+  Store store(root.store());
+  pull(store, 'a');
+  const auto name = oci::Reference::parse("lan:5000/copy:1");
+  store.tag_image(image('a'), name);
+  add_pushed_name(store, image('a'), name, digest('e'));
+  add_pushed_name(store, image('a'), name, digest('e'));
+  EXPECT_EQ(store.find_image("lan:5000/copy@" + digest('e').str())->id, image('a'));
+  // One that is gone meanwhile gets none.
+  add_pushed_name(store, image('f'), name, digest('f'));
+  EXPECT_FALSE(store.find_image("lan:5000/copy@" + digest('f').str()));
+  store.remove_image("app:1", Store::Force::kNo);
+  EXPECT_TRUE(find_index(store, digest('e')));
+  store.remove_image("lan:5000/copy:1", Store::Force::kNo);
+  EXPECT_FALSE(find_index(store, digest('e')));
+}
+
 TEST(Indexes, PlatformsSideBySideDoNotLoseOneAnother) {
   const TempRoot root;
   Store store(root.store());
