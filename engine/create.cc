@@ -72,14 +72,12 @@ storage::ImageRow resolve_image(Engine& engine, const ContainerOptions& options,
             oci::normalize(oci::Platform::parse(options.platform)).str() +
             ", actual: " + oci::normalize(oci::parse_image_config(image->config).platform).str());
   }
-  if (options.pull == PullPolicy::kNever) {
-    throw base::Error(base::ErrorKind::kNotFound, "No such image: " + name);
-  }
   if (options.pull == PullPolicy::kMissing && on_progress) {
     on_progress({.kind = "missing", .layer = {}, .text = name});
   }
-  const PullWhen when =
-      options.pull == PullPolicy::kMissing && !image ? PullWhen::kMissing : PullWhen::kAlways;
+  PullWhen when = PullWhen::kAlways;
+  if (options.pull == PullPolicy::kMissing && !image) when = PullWhen::kMissing;
+  if (options.pull == PullPolicy::kNever) when = PullWhen::kNever;
   const PullSummary summary =
       pull_image(engine.config(), options.image, options.platform, when, on_progress);
   return engine.store().load_image(oci::ImageId::parse(summary.image_id));

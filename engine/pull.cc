@@ -16,6 +16,7 @@ PullSummary pull_image(const Config& config, std::string_view reference, std::st
     command.words.insert(command.words.end(), {"--platform", std::string(platform)});
   }
   if (when == PullWhen::kMissing) command.words.emplace_back("--if-missing");
+  if (when == PullWhen::kNever) command.words.emplace_back("--never");
   for (const std::string& host : config.insecure_registries) {
     command.words.insert(command.words.end(), {"--insecure-registry", host});
   }

@@ -12,6 +12,7 @@ namespace engine {
 enum class PullWhen {
   kAlways,
   kMissing,  // only where the store has none of what a short name may stand for
+  kNever,    // what the store has of that, or kNotFound
 };
 
 PullSummary pull_image(const Config& config, std::string_view reference, std::string_view platform,

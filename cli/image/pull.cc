@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/trace.h"
 #include "cli/image/image_commands.h"
 #include "cli/image/registry_access.h"
@@ -23,7 +24,7 @@ struct Arguments {
   std::string root, platform, reference;
   std::vector<std::string> insecure_registries;
   engine::PullOptions options;
-  bool if_missing = false, trace = false;
+  bool if_missing = false, never = false, trace = false;
 };
 
 void define_arguments(CLI::App& app, Arguments& arguments) {
@@ -36,6 +37,7 @@ void define_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("--parallel", arguments.options.parallel, "Layers at the same time");
   define_unpack_arguments(app, arguments.options);
   app.add_flag("--if-missing", arguments.if_missing, "Nothing is pulled where the store has it");
+  app.add_flag("--never", arguments.never, "Nothing is pulled: what the store has, or an error");
   app.add_flag("--trace", arguments.trace, "Decisions and times as events");
   app.add_option("REFERENCE", arguments.reference)->required();
 }
@@ -70,8 +72,12 @@ engine::PullResult pull_named(storage::Store& store, registry::RemoteClient& cli
 
 engine::PullResult pull(const Arguments& arguments, EventWriter& events) {
   const std::vector<oci::Reference> names = expand_name(arguments.reference);
-  if (arguments.if_missing) {
+  if (arguments.if_missing || arguments.never) {
     if (const auto here = find_here(arguments, names)) return *here;
+  }
+  if (arguments.never) {
+    throw base::Error(base::ErrorKind::kNotFound,
+                      "No such image: " + oci::Reference::parse(arguments.reference).familiar());
   }
   registry::Setup setup;
   setup.client.insecure_registries = arguments.insecure_registries;
