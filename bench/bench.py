@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Benchmark: sampan beside whichever of docker, podman, containerd, runc and crun are installed.
 
-    bench/bench.py [--runs N] [--pulls N] [--only start,exec,ps,runtime,pull,scale] [--containers N] [--peers docker,podman,containerd]
+    bench/bench.py [--runs N] [--pulls N] [--only start,exec,ps,runtime,pull,push,scale] [--containers N] [--peers docker,podman,containerd]
 
 Everything happens in network and mount namespaces of its own, on a fresh loop-mounted journaled ext4. The commands of one row are
 run in turn, one after the other, and the medians are printed with their ratios to sampan's. Run it as root, after
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import statistics
@@ -161,6 +162,12 @@ class Table:
             print(f"{what:<34} {engine:<12} {value:9.0f} KB  ratio {value / kilobytes['sampan']:7.2f}", flush=True)
 
 
+    def add_cpu(self, what, seconds):
+        """`seconds`: engine -> processor time of each run, with all of its processes."""
+        for engine, values in seconds.items():
+            print(f"{what:<34} {engine:<12} min {min(values) * 1e3:9.2f} ms of CPU  ratio {min(values) / min(seconds['sampan']):7.2f}", flush=True)
+
+
 def in_turn(runs, commands, before=None):
     """Runs every engine's command in turn, `runs` times after one warm-up; commands: engine -> function giving words."""
     samples = {engine: [] for engine in commands}
@@ -249,6 +256,43 @@ def bench_pull(table, engines, images, pulls, registry, folder):
                 os.sync()
                 samples["floor"].append(time_pull_floor(floor, folder, blobs))
         table.add(f"pull, {name} image", samples)
+
+
+def bench_push(table, sampan, image, pushes, folder):
+    """An image into an empty registry: sampan out of its store, skopeo out of a layout with the same blobs."""
+    from conftest import RealRegistry
+    if shutil.which("skopeo") is None:
+        print("skopeo is not installed: push is left out", flush=True)
+        return
+    timed(sampan.pull(image))
+    layout = folder / "layout"
+    timed(["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{image}", f"oci:{layout}:1"])
+    seconds, cpu = {"sampan": [], "skopeo": []}, {"sampan": [], "skopeo": []}
+    for _ in range(pushes):
+        for engine in seconds:
+            target = RealRegistry(folder / "target")
+            try:
+                name = f"{target.host}/large:1"
+                if engine == "sampan":
+                    timed(sampan.base + ["tag", image, name])
+                    words = sampan.base + ["push", "-q", name]
+                else:
+                    words = ["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:1", f"docker://{name}"]
+                os.sync()
+                time.sleep(0.5)
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                seconds[engine].append(timed(words))
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu[engine].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+                blobs_of(name, target)  # throws where the image is not there
+                if engine == "sampan":
+                    timed(sampan.base + ["rmi", name])
+            finally:
+                target.stop()
+                shutil.rmtree(folder / "target")
+    shutil.rmtree(layout)
+    table.add("push, large image", seconds)
+    table.add_cpu("push, large image", cpu)
 
 
 def bench_runtime(table, folder, sampan, bundle, runs, floor):
@@ -351,7 +395,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=21)
     parser.add_argument("--pulls", type=int, default=15)
-    parser.add_argument("--only", default="start,exec,ps,runtime,pull,scale")
+    parser.add_argument("--only", default="start,exec,ps,runtime,pull,push,scale")
     parser.add_argument("--containers", type=int, default=200)
     parser.add_argument("--peers", default="docker,podman,containerd")
     arguments = parser.parse_args()
@@ -382,6 +426,8 @@ def main():
             bench_scale(engines, images["small"], arguments.containers)
         if "pull" in only:
             bench_pull(table, engines, images, arguments.pulls, registry, disk.path)
+        if "push" in only:
+            bench_push(table, engines[0], images["large"], arguments.pulls, disk.path)
         if "runtime" in only:
             bench_runtime(table, disk.path, engines[0], bundle, arguments.runs, floor)
     finally:
