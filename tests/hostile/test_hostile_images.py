@@ -1,7 +1,9 @@
 """Images made to escape: links where the engine mounts and writes, names that climb, ids that overflow. The host has a canary."""
 
+import errno
 import json
 import os
+import subprocess
 import tarfile
 
 import pytest
@@ -115,6 +117,53 @@ def test_strange_passwd_files(sampan, registry, canary, content):
     name = push(registry, layer, name="passwd")
     sampan.run("run", "--rm", "-u", "someone", name, "id", code=125, timeout=30)
     sampan.run("run", "--rm", "-u", "1000:1000", name, "true", code=None, timeout=30)
+
+
+@pytest.mark.parametrize("content", ["fifo", "huge", "device", "link", "endless-line", "many-members"])
+def test_strange_group_files(sampan, registry, canary, content):
+    """CVE-2026-47262: the other file that is read for a user. A number needs nothing of it."""
+    layer = LayerTar()
+    if content == "fifo":
+        layer.add("etc/group", type=tarfile.FIFOTYPE)
+    elif content == "huge":
+        layer.add("etc/group", b"x:x:1:\n" * (5 << 20))
+    elif content == "device":
+        layer.add("etc/group", type=tarfile.CHRTYPE, device=(1, 5))
+    elif content == "link":
+        layer.symlink("etc/group", climb("/etc/gshadow"))
+    elif content == "endless-line":
+        layer.add("etc/group", b"a" * (20 << 20))
+    else:
+        layer.add("etc/group", b"big:x:7:" + b"root," * (4 << 20) + b"\n")
+    name = push(registry, layer, name="group")
+    sampan.run("run", "--rm", "-u", "0:nobodys", name, "true", code=125, timeout=30)
+    sampan.run("run", "--rm", "--group-add", "nobodys", name, "true", code=125, timeout=30)
+    # Not by `id`, which reads the file itself.
+    done = sampan.run("run", "--rm", "-u", "1000:1000", "--group-add", "55", name, "grep", "Groups:", "/proc/self/status", code=None, timeout=30)
+    assert done.returncode == 125 or "55" in done.stdout.split(), (done.stdout, done.stderr)
+    sampan.run("rmi", "-f", name)
+
+
+def test_no_socket_of_the_engine_has_an_abstract_name(engine, busybox):
+    """CVE-2020-15257: whoever shares the host's network could reach it."""
+    def names():
+        return {line.split()[-1] for line in open("/proc/net/unix") if " @" in line}
+    before = names()
+    engine.run("run", "-d", "-i", "--network", "host", "--name", "shares", busybox, "sleep", "30")
+    engine.run("exec", "shares", "true")
+    assert names() == before
+    assert engine.out("exec", "shares", "grep", "-c", " @", "/proc/net/unix", code=None).strip() == str(len(before))
+    engine.run("rm", "-f", "shares")
+
+
+def test_no_crypto_sockets(engine, busybox, tmp_path):
+    """CVE-2026-31431 needs a socket of AF_ALG, which the kernel has and docker's profile leaves out."""
+    source = tmp_path / "crypto.c"
+    source.write_text("#include <sys/socket.h>\n#include <errno.h>\nint main(void) { return socket(38, SOCK_SEQPACKET, 0) < 0 ? errno : 0; }\n")
+    subprocess.run(["cc", "-static", "-o", tmp_path / "crypto", source], check=True)
+    run = lambda *words: engine.run("run", "--rm", "-v", f"{tmp_path}:/t:ro", *words, busybox, "/t/crypto", code=None).returncode  # noqa: E731
+    assert run() == errno.EPERM
+    assert run("--security-opt", "seccomp=unconfined") in (0, errno.EAFNOSUPPORT)
 
 
 def test_labels_and_annotations_drive_nothing(sampan, registry, canary):
