@@ -68,6 +68,15 @@ std::string namespace_id(const std::string& path) {
   return std::to_string(status.st_ino);
 }
 
+Outside parse_manifest(const json& value) {
+  return {.mounts = value.at("mounts"),
+          .masked = value.at("masked"),
+          .cgroups = value.at("cgroups"),
+          .descriptors = value.at("descriptors"),
+          .network = {},
+          .processes = {}};
+}
+
 }  // namespace
 
 Outside find_outside(const oci::RuntimeSpec& spec, pid_t pid) {
@@ -137,13 +146,12 @@ Outside load_manifest(const fs::path& images) {
     throw Error(ErrorKind::kNotFound,
                 images.string() + ": no checkpoint of ours: " + kManifest + " is missing");
   }
-  const json value = oci::parse_json(*text);
-  return {.mounts = value.at("mounts"),
-          .masked = value.at("masked"),
-          .cgroups = value.at("cgroups"),
-          .descriptors = value.at("descriptors"),
-          .network = {},
-          .processes = {}};
+  try {
+    return parse_manifest(oci::parse_json(*text));
+  } catch (const json::exception&) {
+    throw Error(ErrorKind::kCorrupt,
+                (images / kManifest).string() + ": not as checkpoint wrote it");
+  }
 }
 
 Words plan_restore_external(const oci::RuntimeSpec& spec, const Outside& outside,

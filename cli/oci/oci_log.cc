@@ -4,11 +4,14 @@
 #include <fcntl.h>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "oci/json_writer.h"
 
 namespace cli_oci {
 namespace {
+
+constexpr std::size_t kLongestLine = 8192;  // criu's and a hook's own words are part of some
 
 std::string format_line(const Globals& globals, std::string_view level, std::string_view text) {
   const std::string time = base::format_rfc3339(base::now() / 1000000000 * 1000000000);
@@ -50,7 +53,9 @@ void log_line(const Globals& globals, std::string_view level, std::string_view t
 
 void report_failure(const Globals& globals, std::string_view text) {
   if (!globals.log.empty()) log_line(globals, "error", text);
-  std::fprintf(stderr, "sampan-oci: %.*s\n", static_cast<int>(text.size()), text.data());
+  // One line, and nothing that drives a terminal: part of it comes from whoever wrote the
+  // container.
+  std::fprintf(stderr, "sampan-oci: %s\n", base::printable(text, kLongestLine).c_str());
 }
 
 }  // namespace cli_oci

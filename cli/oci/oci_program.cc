@@ -124,6 +124,11 @@ int dispatch(GlobalFlags& flags, const Words& words) {
                      Words(words.begin() + at + 1, words.end()));
 }
 
+bool names_command(const Words& words, std::string_view name) {
+  const std::size_t at = find_command(words);
+  return at < words.size() && words[at] == name;
+}
+
 }  // namespace
 
 void parse(Options& app, const Words& words) {
@@ -170,12 +175,14 @@ int run_program(const Words& words) {
     return 0;
   } catch (const Error& error) {
     report_failure(flags.globals, error.what());
-    const std::size_t at = find_command(words);
-    const bool is_exec = at < words.size() && words[at] == "exec";
-    const bool is_run = at < words.size() && words[at] == "run";
+    const bool is_exec = names_command(words, "exec");
+    const bool is_run = names_command(words, "run");
     if ((is_exec || is_run) && error.kind() == ErrorKind::kCommandNotFound) return 127;
     if ((is_exec || is_run) && error.kind() == ErrorKind::kCommandNotRunnable) return 126;
     return is_exec ? 255 : 1;
+  } catch (const std::exception& error) {  // the library's own: no memory, no current directory
+    report_failure(flags.globals, error.what());
+    return names_command(words, "exec") ? 255 : 1;
   }
 }
 

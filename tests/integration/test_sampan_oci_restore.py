@@ -199,3 +199,12 @@ def test_features_say_whether_criu_works(runtime, criu):  # noqa: F811
     assert enabled() == "false"
     criu.program.unlink()
     assert enabled() == "false"
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"mounts": 1, "masked": [], "cgroups": [], "descriptors": []}', "\0" * 100, "[" * 100_000])
+def test_a_damaged_checkpoint_is_refused_in_one_line(runtime, criu, text):  # noqa: F811
+    checkpointed(runtime, criu)
+    (criu.images / "sampan.json").write_text(text)
+    result = criu.restore("b", check=False)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and len(result.stderr) < 1000, result.stderr
+    assert not (runtime.root / "b").exists() and not criu.requests("DUMP")[1:]
