@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <span>
+#include <string_view>
 #include <sys/stat.h>
 #include <utility>
 
@@ -9,6 +11,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/trace.h"
+#include "engine/image/file_sink.h"
 #include "engine/image/gzip_layer.h"
 #include "storage/pack/blob_rebuild.h"
 
@@ -21,26 +24,18 @@ std::uint64_t size_of(int fd) {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
-// A blob that comes back from a registry, into a file.
-class FileSink : public registry::RemoteBlobSink {
+// A blob that comes back from a registry.
+class HashingSink : public FileSink {
  public:
-  explicit FileSink(int fd) : fd_(fd), buffer_(256U << 10U) {}
-  std::span<char> space() override { return buffer_; }
-  void produce(std::size_t size) override {
-    const std::string_view bytes(buffer_.data(), size);
-    hasher_.update(bytes);
-    base::write_all(fd_, bytes);
-  }
-  void restart() override {
-    hasher_ = base::Sha256Hasher();
-    base::check(ftruncate(fd_, 0), "ftruncate");
-    base::check(lseek(fd_, 0, SEEK_SET), "lseek");
-  }
+  using FileSink::FileSink;
   std::string finish() { return hasher_.finish(); }
 
  private:
-  int fd_;
-  std::vector<char> buffer_;
+  void wrote(std::span<const char> bytes) override {
+    hasher_.update(std::string_view(bytes.data(), bytes.size()));
+  }
+  void begun_anew() override { hasher_ = base::Sha256Hasher(); }
+
   base::Sha256Hasher hasher_;
 };
 
@@ -111,7 +106,7 @@ std::optional<BlobFile> PushBlobs::fetch(const oci::Descriptor& blob,
     const std::filesystem::path path = new_file();
     base::UniqueFd fd = base::open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     try {
-      FileSink sink(fd.get());
+      HashingSink sink(fd.get());
       client_.fetch_blob(oci::Reference::parse(origin), blob, 0, sink);
       if (sink.finish() == blob.digest.hex()) {
         base::trace("push", "blob " + blob.digest.str() + " fetched from " + origin);
