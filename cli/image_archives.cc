@@ -33,10 +33,15 @@ bool is_url(const std::string& source) {
 }
 
 // What `import` says of a download, as docker does on standard output; on a terminal with how much
-// is here, on a line that is written again and again.
+// is here, on a line that is written again and again and ends with this object.
 class DownloadLine {
  public:
   explicit DownloadLine(const std::string& source) : source_(base::printable(source)) {}
+  DownloadLine(const DownloadLine&) = delete;
+  DownloadLine& operator=(const DownloadLine&) = delete;
+  ~DownloadLine() {
+    if (is_open_) print("\n");
+  }
 
   void show(const engine::PullProgress& progress) {
     if (progress.kind != "fetching") return;
@@ -45,9 +50,6 @@ class DownloadLine {
     if (!is_terminal_) return;
     print("\rImporting  " + base::human_size(progress.current) + "\x1b[K");
     is_open_ = true;
-  }
-  void finish() const {
-    if (is_open_) print("\n");
   }
 
  private:
@@ -145,11 +147,12 @@ int run_import(const Globals& globals, const Words& words) {
       platform, changes, message.empty() ? "Imported from " + source : message));
   base::UniqueFd fd;
   if (request.url.empty()) fd = open_input(source);
-  DownloadLine line(source);
-  const std::string id =
-      engine::import_image(globals.config, request, fd.get(),
-                           [&](const engine::PullProgress& progress) { line.show(progress); });
-  line.finish();
+  std::string id;
+  {
+    DownloadLine line(source);
+    id = engine::import_image(globals.config, request, fd.get(),
+                              [&](const engine::PullProgress& progress) { line.show(progress); });
+  }
   print(id + "\n");
   return 0;
 }
