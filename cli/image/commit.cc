@@ -9,7 +9,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/time.h"
 #include "cli/image/image_commands.h"
+#include "cli/image/source_date.h"
 #include "cli/image/system_calls.h"
 #include "engine/image/committer.h"
 #include "oci/manifest.h"
@@ -17,6 +19,7 @@
 namespace cli {
 namespace {
 
+constexpr base::Nanoseconds kSecond = 1'000'000'000;
 constexpr int kLowerFd = 4;  // the image's merged layers, from the engine
 
 struct CommitArguments {
@@ -30,13 +33,19 @@ oci::ImageId commit(const CommitArguments& arguments) {
   // A container that was never started has none.
   const base::UniqueFd upper_fd(open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!upper_fd && errno != ENOENT) base::throw_errno(upper.string());
-  return engine::commit(
-      store, {.upper_fd = upper_fd.get(),
-              .lower_fd = kLowerFd,
-              .hidden = {arguments.hidden.begin(), arguments.hidden.end()},
-              .parent = store.load_image(oci::ImageId::from_hex(arguments.parent)),
-              .config = oci::parse_image_config(base::read_fd(STDIN_FILENO, oci::kMaxConfigBytes)),
-              .name = arguments.name});
+  engine::CommitJob job = {
+      .upper_fd = upper_fd.get(),
+      .lower_fd = kLowerFd,
+      .hidden = {arguments.hidden.begin(), arguments.hidden.end()},
+      .parent = store.load_image(oci::ImageId::from_hex(arguments.parent)),
+      .config = oci::parse_image_config(base::read_fd(STDIN_FILENO, oci::kMaxConfigBytes)),
+      .name = arguments.name};
+  if (const auto date = find_source_date()) {
+    job.latest_time = *date;
+    job.config.created = base::format_rfc3339(*date * kSecond);
+    job.config.history.back().created = job.config.created;  // the one that the engine added
+  }
+  return engine::commit(store, job);
 }
 
 }  // namespace

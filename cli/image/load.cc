@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/image/image_commands.h"
+#include "cli/image/source_date.h"
 #include "cli/image/system_calls.h"
 #include "cli/image/unpack_arguments.h"
 #include "engine/image/archive_load.h"
@@ -56,6 +57,7 @@ int run_load_command(int argc, char** argv, EventWriter& events) {
     options.choice.is_explicit = true;
   }
   options.layers = configured_layer_files();
+  options.latest_time = find_source_date().value_or(options.latest_time);
   options.on_event = [&](const engine::PullEvent& event) { events.send(event); };
   storage::Store store(root);
   restrict_system_calls();

@@ -2,7 +2,9 @@
 // straight from where they lie.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +21,8 @@ struct LoadOptions {
   ArchiveChoice choice;
   LayerFileOptions layers;
   std::function<void(const PullEvent&)> on_event;
+  // Of a directory's files, in seconds.
+  std::int64_t latest_time = std::numeric_limits<std::int64_t>::max();
 };
 
 struct LoadedImage {

@@ -111,8 +111,7 @@ std::optional<NewLayer> make_layer(storage::Store& store, const CommitJob& job) 
   const storage::DiffRoot root = compare_roots(job);
   if (changes.empty() && root == storage::DiffRoot::kLeftOut) return std::nullopt;
   Spool spool(store.staging_dir());
-  storage::TarWriter writer([&](std::string_view bytes) { spool.add(bytes); },
-                            storage::TarTimes::kNanoseconds);
+  storage::TarWriter writer([&](std::string_view bytes) { spool.add(bytes); }, job.latest_time);
   storage::write_diff(writer, job.upper_fd, changes, root);
   writer.finish();
   const NewLayer layer = spool.finish();

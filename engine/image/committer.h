@@ -2,6 +2,8 @@
 // has planned, an image.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,6 +20,7 @@ struct CommitJob {
   storage::ImageRow parent;
   oci::ImageConfig config;  // complete but for the new layer
   std::string name;         // empty: none
+  std::int64_t latest_time = std::numeric_limits<std::int64_t>::max();  // of files, in seconds
 };
 
 // The layer's tar is spooled to a nameless file first, since its DiffID is needed to verify the

@@ -13,7 +13,7 @@ LoadedImage load_rootfs(storage::Store& store, const std::filesystem::path& path
                         const LoadOptions& options) {
   const base::UniqueFd root = base::open_file(path, O_RDONLY | O_DIRECTORY);
   const TarBytes tar = [&](const std::function<void(std::string_view)>& sink) {
-    storage::TarWriter writer(sink, storage::TarTimes::kNanoseconds);
+    storage::TarWriter writer(sink, options.latest_time);
     storage::write_flat_tree(writer, root.get(), storage::FlatRoot::kWithRoot);
     writer.finish();
   };

@@ -38,15 +38,14 @@ unsigned file_type_of(TarEntry::Type type) {
   return AE_IFREG;
 }
 
-void fill(archive_entry* target, const TarEntry& entry, TarTimes times) {
+void fill(archive_entry* target, const TarEntry& entry, std::int64_t latest) {
   archive_entry_clear(target);
   archive_entry_copy_pathname(target, entry.path.c_str());
   archive_entry_set_filetype(target, file_type_of(entry.type));
   archive_entry_set_perm(target, static_cast<__LA_MODE_T>(entry.attributes.mode));
   archive_entry_set_uid(target, entry.attributes.uid);
   archive_entry_set_gid(target, entry.attributes.gid);
-  archive_entry_set_mtime(target, entry.attributes.mtime.tv_sec,
-                          times == TarTimes::kSeconds ? 0 : entry.attributes.mtime.tv_nsec);
+  archive_entry_set_mtime(target, std::min<std::int64_t>(entry.attributes.mtime.tv_sec, latest), 0);
   archive_entry_set_size(
       target, entry.type == TarEntry::Type::kFile ? static_cast<la_int64_t>(entry.size) : 0);
   if (entry.type == TarEntry::Type::kHardLink) {
@@ -68,7 +67,7 @@ void fill(archive_entry* target, const TarEntry& entry, TarTimes times) {
 
 struct TarWriter::State {
   Sink sink;
-  TarTimes times = TarTimes::kSeconds;
+  std::int64_t latest = 0;
   std::exception_ptr failure;  // of `sink`, which libarchive's C frames must not see
   Utf8Scope utf8;
   base::CHandle<archive, archive_write_free> writer{archive_write_new()};
@@ -108,15 +107,14 @@ struct TarWriter::State {
   }
 };
 
-TarWriter::TarWriter(Sink sink, TarTimes times) : state_(std::make_unique<State>()) {
+TarWriter::TarWriter(Sink sink, std::int64_t latest) : state_(std::make_unique<State>()) {
   State& state = *state_;
   state.sink = std::move(sink);
-  state.times = times;
+  state.latest = latest;
   if (!state.writer || !state.entry) throw std::bad_alloc();
   archive* const writer = state.writer.get();
-  // The restricted form leaves out fractions of seconds.
-  state.check(times == TarTimes::kSeconds ? archive_write_set_format_pax_restricted(writer)
-                                          : archive_write_set_format_pax(writer));
+  // The restricted form: pax records only where ustar does not suffice.
+  state.check(archive_write_set_format_pax_restricted(writer));
   state.check(archive_write_set_format_option(writer, "pax", "xattrheader", "SCHILY"));
   state.check(archive_write_add_filter_none(writer));
   state.check(archive_write_set_bytes_per_block(writer, kBlockBytes));
@@ -133,7 +131,7 @@ TarWriter::~TarWriter() {
 void TarWriter::add(const TarEntry& entry, const std::vector<TarRegion>& regions) {
   State& state = *state_;
   state.end_entry();
-  fill(state.entry.get(), entry, state.times);
+  fill(state.entry.get(), entry, state.latest);
   for (const TarRegion& region : regions) {
     archive_entry_sparse_add_entry(state.entry.get(), static_cast<la_int64_t>(region.offset),
                                    static_cast<la_int64_t>(region.length));

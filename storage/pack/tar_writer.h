@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -11,21 +12,20 @@
 
 namespace storage {
 
-// kSeconds: as docker writes them. kNanoseconds: every entry has pax records.
-enum class TarTimes { kSeconds, kNanoseconds };
-
 // Where a file has data; the rest of it are holes.
 struct TarRegion {
   std::uint64_t offset = 0, length = 0;
 };
 
-// The same entries give the same bytes. Extended attributes are SCHILY.xattr records, which every
-// engine reads; files with holes are in GNU's sparse format 1.0. Belongs to one thread.
+// The same entries give the same bytes. Times are whole seconds, as docker writes them. Extended
+// attributes are SCHILY.xattr records, which every engine reads; files with holes are in GNU's
+// sparse format 1.0. Belongs to one thread.
 class TarWriter {
  public:
   // Called with the stream's bytes in order; may throw.
   using Sink = std::function<void(std::string_view)>;
-  explicit TarWriter(Sink sink, TarTimes times = TarTimes::kSeconds);
+  // Times above `latest` (seconds since 1970) become that: SOURCE_DATE_EPOCH.
+  explicit TarWriter(Sink sink, std::int64_t latest = std::numeric_limits<std::int64_t>::max());
   ~TarWriter();  // without finish(): the stream ends in the middle
 
   // Of a file with data exactly `entry.size` bytes must follow by write(); throws kCorrupt with the

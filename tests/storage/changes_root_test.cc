@@ -69,7 +69,7 @@ class ChangesTest : public testing::Test {
 
   std::string tar() {
     std::string stream;
-    TarWriter writer([&](std::string_view bytes) { stream += bytes; }, TarTimes::kNanoseconds);
+    TarWriter writer([&](std::string_view bytes) { stream += bytes; });
     const auto upper_fd = base::open_file(upper(""), O_RDONLY | O_DIRECTORY);
     write_diff(writer, upper_fd.get(), changes(), DiffRoot::kLeftOut);
     writer.finish();

@@ -1,5 +1,7 @@
 // TarWriter: what is written is what TarReader reads.
+#include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -44,6 +46,25 @@ TarEntry file(const std::string& path, std::uint64_t size) {
   entry.attributes.gid = 7;
   entry.attributes.mtime = {1'600'000'000, 123};
   return entry;
+}
+
+TEST(TarWriter, TimesAreSecondsAndNoneIsLaterThanAsked) {
+  std::string tar;
+  const auto sink = [&](std::string_view bytes) { tar += bytes; };
+  {
+    TarWriter writer(sink, 1'600'000'050);
+    writer.add(file("before", 0));
+    TarEntry later = file("later", 0);
+    later.attributes.mtime = {1'600'000'051, 5};
+    writer.add(later);
+    writer.finish();
+  }
+  const std::vector<Read> entries = read_all(tar);
+  ASSERT_EQ(entries.size(), 2U);
+  const timespec first = entries[0].entry.attributes.mtime;
+  const timespec second = entries[1].entry.attributes.mtime;
+  EXPECT_EQ(std::pair(first.tv_sec, first.tv_nsec), std::pair(time_t{1'600'000'000}, 0L));
+  EXPECT_EQ(std::pair(second.tv_sec, second.tv_nsec), std::pair(time_t{1'600'000'050}, 0L));
 }
 
 TEST(TarWriter, WritesWhatTarReaderReads) {
