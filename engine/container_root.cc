@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -41,11 +42,16 @@ ContainerRoot::ContainerRoot(Engine::State& state, std::string_view name_or_id)
     : row_(state.load_current_row(name_or_id)),
       options_(parse_options(row_.options)),
       directory_(state.directory_of(row_.id)) {
-  while (has_process(row_.status)) {
-    if (open_running()) return;
-    row_ = state.load_current_row(row_.id);  // it ended just now
+  const base::Nanoseconds deadline = base::now() + kLockSeconds * 1'000'000'000LL;
+  while (has_process(row_.status) ? !open_running() : !open_stopped(state)) {
+    if (base::now() > deadline) {
+      throw base::Error(base::ErrorKind::kUnavailable,
+                        "container " + row_.id + " is restarting: try again once it runs");
+    }
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 10'000'000};
+    nanosleep(&pause, nullptr);
+    row_ = state.load_current_row(row_.id);  // it ended or started just now
   }
-  open_stopped(state);
 }
 
 ContainerRoot::~ContainerRoot() {
@@ -64,8 +70,9 @@ bool ContainerRoot::open_running() {
   return root_ && !base::has_exited(process->get());
 }
 
-void ContainerRoot::open_stopped(Engine::State& state) {
+bool ContainerRoot::open_stopped(Engine::State& state) {
   lock_ = state.lock_stopped(row_, kLockSeconds);
+  if (!lock_) return false;
   row_ = load_row(state.store, row_.id);  // as it is now that nobody can change it
   const storage::ImageRow image = state.store.load_image(row_.image);
   PrivateRoot plan{.overlay = storage::plan_overlay(state.store, image.layer_keys,
@@ -75,6 +82,7 @@ void ContainerRoot::open_stopped(Engine::State& state) {
   make_writable_layer(state.store.container_dir(row_.id), plan.overlay);
   root_ = base::while_doing("files of container " + row_.name,
                             [&] { return mount_private_root(plan); });
+  return true;
 }
 
 }  // namespace engine

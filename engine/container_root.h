@@ -1,6 +1,7 @@
 // ContainerRoot: the files of a container, running or not, below one descriptor.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,13 +25,14 @@ class ContainerRoot {
   const ContainerOptions& options() const { return options_; }
 
  private:
-  void open_stopped(Engine::State& state);
+  bool open_stopped(Engine::State& state);
   bool open_running();
 
   storage::ContainerRow row_;
   ContainerOptions options_;
   RunDirectory directory_;
-  base::UniqueFd root_, lock_;
+  base::UniqueFd root_;
+  std::optional<base::UniqueFd> lock_;  // of one that does not run
 };
 
 }  // namespace engine

@@ -218,7 +218,7 @@ std::string Engine::create(const ContainerOptions& given,
   row.labels = merge_labels(input.image_config, given);
   if (purpose == Purpose::kStart) {
     // First the lock, then the row: a row of --rm with a free lock is a killed command's.
-    prepared.lock = state_->lock_stopped(row, kLockSeconds);
+    prepared.lock = state_->lock_stopped(row, kLockSeconds).value();
   }
   {
     base::TraceStep step("engine", "add the container's row and address");

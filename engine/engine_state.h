@@ -32,18 +32,19 @@ struct Engine::State {
   storage::ContainerRow load_current_row(std::string_view name_or_id);
   // Throws kConflict "Container x is not running".
   storage::ContainerRow load_running_row(std::string_view name_or_id);
-  // Locks a container that does not run, waiting for a monitor that is still cleaning up.
-  base::UniqueFd lock_stopped(const storage::ContainerRow& row, int seconds);
+  // Locks a container that does not run, waiting for a monitor that is still cleaning up and for
+  // other commands. nullopt: one of those has started it.
+  std::optional<base::UniqueFd> lock_stopped(const storage::ContainerRow& row, int seconds);
 
-  // As lock_stopped(); a container that starts meanwhile is killed where forced. nullopt: it is
-  // gone.
+  // A container that starts meanwhile is killed where forced. nullopt: it is gone.
   std::optional<base::UniqueFd> lock_for_removal(const storage::ContainerRow& row,
                                                  RemoveForce force);
 
   // The monitor has it and the program is about to execute: kStarted or kError comes next.
-  // `patience`: how many seconds a monitor that is ending may take.
-  MonitorLink begin_start(std::string_view name_or_id, std::uint8_t flags, std::uint8_t wants,
-                          int patience = 30);
+  // `patience`: how many seconds a monitor that is ending may take. nullopt: it runs by now,
+  // because another command was quicker.
+  std::optional<MonitorLink> begin_start(std::string_view name_or_id, std::uint8_t flags,
+                                         std::uint8_t wants, int patience = 30);
   // Starts those that are to run again; returns what went wrong, a line each.
   std::vector<std::string> revive(const std::vector<std::string>& wanted);
 

@@ -65,7 +65,7 @@ void reserve_network(storage::Store& store, const Config& config, const RunDirec
   for (const Attachment& attachment : container.network.attachments) {
     if (!attachment.cni.empty()) continue;
     base::TraceStep step("engine", "make sure of the bridge " + attachment.link.bridge);
-    ensure_bridge(store, config, attachment.link);
+    ensure_bridge(store, config, attachment);
   }
 }
 

@@ -83,7 +83,7 @@ void connect_running(storage::Store& store, const Config& config, const RunDirec
   added.endpoint.interface_name = next_interface(state);
   added.endpoint.has_default_route = !has_way_out(state) && !added.link.internal;
   const base::UniqueFd netns = network_of(container);
-  if (added.cni.empty()) ensure_bridge(store, config, added.link);
+  if (added.cni.empty()) ensure_bridge(store, config, added);
   connect_attachment(added, netns.get());
   state.attachments.push_back(added);
   try {

@@ -21,12 +21,17 @@ void ask_for_change(MonitorLink& link, const NetworkChange& change) {
   throw base::Error(base::ErrorKind::kConflict, "the container has ended meanwhile");
 }
 
+std::string change_row(const storage::ContainerRow& row, const NetworkChange& change) {
+  ContainerOptions options = parse_options(row.options);
+  change_options(options, change);
+  return render_options(options);
+}
+
 }  // namespace
 
 void Engine::change_network(std::string_view name_or_id, const NetworkChange& change) {
   const storage::ContainerRow row = state_->load_current_row(name_or_id);
-  ContainerOptions options = parse_options(row.options);
-  change_options(options, change);
+  change_row(row, change);  // refuses what makes no sense
   if (is_active(row.status)) {
     auto link = connect_monitor(state_->directory_of(row.id), 0);
     if (!link) {
@@ -34,9 +39,11 @@ void Engine::change_network(std::string_view name_or_id, const NetworkChange& ch
     }
     return ask_for_change(*link, change);
   }
-  const base::UniqueFd lock = state_->lock_stopped(row, kStarterSeconds);
-  state_->store.modify_container(
-      row.id, [&](storage::ContainerRow& current) { current.options = render_options(options); });
+  const auto lock = state_->lock_stopped(row, kStarterSeconds);
+  if (!lock) return change_network(row.id, change);  // another command has started it
+  state_->store.modify_container(row.id, [&](storage::ContainerRow& current) {
+    current.options = change_row(current, change);
+  });
   // What it leased when it was made: the next start leases anew.
   if (change.action == NetworkChange::Action::kDisconnect) {
     const std::string& network = change.add.networks.front().name;

@@ -58,6 +58,17 @@ void ensure_bridge(storage::Store& store, const Config& config,
   publish_running(store, config, bridge, network::ensure_bridge);
 }
 
+void ensure_bridge(storage::Store& store, const Config& config, const Attachment& attachment) {
+  ensure_bridge(store, config, attachment.link);
+  if (attachment.network == kBridgeNetwork) return;
+  // Who removes a network takes the row away and then what is there: either that was after us, or
+  // we see that the row is gone.
+  const auto row = store.find_network(attachment.network);
+  if (row && (row->id == attachment.network_id || attachment.network_id.empty())) return;
+  network::remove_network(attachment.link);
+  throw base::Error(base::ErrorKind::kNotFound, "network " + attachment.network + " not found");
+}
+
 void withdraw_strays(storage::Store& store, const Config& config) {
   const network::BridgeConfig names = plan_bridge_names(store.root());
   for (const network::Endpoint& endpoint : network::list_published(names)) {

@@ -13,6 +13,10 @@ namespace engine {
 void ensure_bridge(storage::Store& store, const Config& config,
                    const network::BridgeConfig& bridge);
 
+// The same for a container that is about to join it. A network that was removed meanwhile stays so:
+// kNotFound.
+void ensure_bridge(storage::Store& store, const Config& config, const Attachment& attachment);
+
 // A file of the state directory: ports are being put back. One that stays is of a killed command.
 inline constexpr const char* kRestoringMark = "restoring";
 

@@ -134,9 +134,13 @@ std::string create_network(Engine& engine, const NetworkRequest& request) {
   }
   if (!settings.cni.empty()) return id;
   try {
-    ensure_bridge(store, engine.config(), settings.link);
+    Attachment made;
+    made.network = request.name;
+    made.network_id = id;
+    made.link = settings.link;
+    ensure_bridge(store, engine.config(), made);
   } catch (const base::Error&) {
-    store.remove_network(request.name);
+    store.remove_network(id);
     throw;
   }
   return id;
@@ -197,14 +201,16 @@ std::string remove_network(Engine& engine, std::string_view name_or_id) {
   // used next.
   if (info.settings.cni.empty()) network::remove_network(info.settings.link);
   try {
-    engine.store().remove_network(row.name);
-  } catch (const base::Error&) {
-    // A container was quicker.
-    if (info.settings.cni.empty()) {
+    engine.store().remove_network(row.id);
+  } catch (const base::Error& error) {
+    // A container was quicker, or another command that removes it.
+    if (error.kind() == base::ErrorKind::kConflict && info.settings.cni.empty()) {
       ensure_bridge(engine.store(), engine.config(), info.settings.link);
     }
     throw;
   }
+  // What a start made in between; one that comes later sees that the row is gone.
+  if (info.settings.cni.empty()) network::remove_network(info.settings.link);
   return row.name;
 }
 

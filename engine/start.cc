@@ -38,12 +38,15 @@ std::uint8_t job_flags(bool attached) {
 
 }  // namespace
 
-base::UniqueFd Engine::State::lock_stopped(const storage::ContainerRow& row, int seconds) {
+std::optional<base::UniqueFd> Engine::State::lock_stopped(const storage::ContainerRow& row,
+                                                          int seconds) {
   const RunDirectory directory = directory_of(row.id);
   const base::Nanoseconds deadline = base::now() + seconds * 1'000'000'000LL;
   for (;;) {
-    if (auto lock = directory.try_lock()) return std::move(*lock);
-    // Its row says that it ended: the monitor tidies up, which takes a millisecond or two.
+    if (auto lock = directory.try_lock()) return lock;
+    // Where its row says that it ended, the monitor tidies up, which takes a millisecond or two.
+    const auto current = store.find_container(row.id);
+    if (current && is_active(current->status)) return std::nullopt;
     if (base::now() > deadline) {
       throw base::Error(base::ErrorKind::kUnavailable,
                         "container " + row.id + " is still being changed by another command");
@@ -53,15 +56,17 @@ base::UniqueFd Engine::State::lock_stopped(const storage::ContainerRow& row, int
   }
 }
 
-MonitorLink Engine::State::begin_start(std::string_view name_or_id, std::uint8_t flags,
-                                       std::uint8_t wants, int patience) {
+std::optional<MonitorLink> Engine::State::begin_start(std::string_view name_or_id,
+                                                      std::uint8_t flags, std::uint8_t wants,
+                                                      int patience) {
   const bool is_prepared = prepared && prepared->input.row.id == name_or_id;
   if (!is_prepared) {
     const storage::ContainerRow row = load_current_row(name_or_id);
-    prepared.emplace(
-        PreparedStart{.input = load_bundle_input(store, row), .lock = lock_stopped(row, patience)});
-    // What another command did before we had the lock.
-    prepared->input.row = load_row(store, row.id);
+    auto lock = lock_stopped(row, patience);
+    if (!lock) return std::nullopt;
+    // What other commands did before we had the lock counts.
+    prepared.emplace(PreparedStart{.input = load_bundle_input(store, load_row(store, row.id)),
+                                   .lock = std::move(*lock)});
   }
   PreparedStart start = std::move(*prepared);
   prepared.reset();
@@ -94,8 +99,7 @@ std::vector<std::string> Engine::State::revive(const std::vector<std::string>& w
   for (const std::string& id : wanted) {
     try {
       base::trace("engine", "start container " + id + " again, as its restart policy wants");
-      MonitorLink link = begin_start(id, 0, 0, 0);
-      wait_until_started(link);
+      if (auto link = begin_start(id, 0, 0, 0)) wait_until_started(*link);
     } catch (const base::Error& error) {
       // Its row says why; or another command is starting it right now.
       if (!is_alive(id)) failures.push_back("container " + id + ": " + error.what());
@@ -114,8 +118,7 @@ void Engine::start(std::string_view name_or_id) {
     if (row.status == storage::ContainerStatus::kPaused) refuse_paused();
     if (is_active(row.status)) return;  // docker: nothing to do is success
   }
-  MonitorLink link = state_->begin_start(name_or_id, job_flags(false), 0);
-  wait_until_started(link);
+  if (auto link = state_->begin_start(name_or_id, job_flags(false), 0)) wait_until_started(*link);
 }
 
 std::optional<int> Engine::start_attached(std::string_view name_or_id,
@@ -129,13 +132,17 @@ std::optional<int> Engine::start_attached(std::string_view name_or_id,
       state_->prepared ? state_->prepared->input.row.id : load_row(state_->store, name_or_id).id;
   const bool tty = state_->prepared ? state_->prepared->input.options.tty
                                     : parse_options(load_row(state_->store, id).options).tty;
-  AttachClient client({.tty = tty,
-                       .stdin_open = attach.stdin_open,
-                       .forward_signals = attach.forward_signals && !tty,
-                       .detach_keys = attach.detach_keys});
-  MonitorLink link = state_->begin_start(id, job_flags(true), wanted_streams(attach));
-  wait_until_started(link);
-  return client.run(link);
+  {
+    AttachClient client({.tty = tty,
+                         .stdin_open = attach.stdin_open,
+                         .forward_signals = attach.forward_signals && !tty,
+                         .detach_keys = attach.detach_keys});
+    if (auto link = state_->begin_start(id, job_flags(true), wanted_streams(attach))) {
+      wait_until_started(*link);
+      return client.run(*link);
+    }
+  }
+  return this->attach(id, attach);
 }
 
 std::optional<int> Engine::attach(std::string_view name_or_id, const AttachOptions& attach) {

@@ -94,16 +94,17 @@ std::vector<NetworkRow> Store::list_networks() {
   return rows;
 }
 
-void Store::remove_network(std::string_view name) {
+void Store::remove_network(std::string_view name_or_id) {
   Transaction transaction(*database_);
-  const auto row = find_network(name);
+  const auto row = find_network_by(name_or_id);
   if (!row) {
-    throw base::Error(base::ErrorKind::kNotFound, "network " + std::string(name) + " not found");
+    throw base::Error(base::ErrorKind::kNotFound,
+                      "network " + std::string(name_or_id) + " not found");
   }
+  const std::string& name = row->name;
   if (is_network_in_use(*database_, name)) {
-    throw base::Error(base::ErrorKind::kConflict, "error while removing network: network " +
-                                                      std::string(name) + " id " + row->id +
-                                                      " has active endpoints");
+    throw base::Error(base::ErrorKind::kConflict, "error while removing network: network " + name +
+                                                      " id " + row->id + " has active endpoints");
   }
   database_->prepare("DELETE FROM networks WHERE name=?").bind(name).run();
   database_->prepare("DELETE FROM leases WHERE network IN(?1,?1||'/6')").bind(name).run();
