@@ -1,6 +1,7 @@
 // What `ps` shows of a container: one row of docker's field names, and docker's filters.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +16,11 @@ namespace cli {
 
 enum class Truncation { kShort, kFull };
 
+// `wants`: which fields are of any use; empty: all are.
 nlohmann::json container_row(const engine::ContainerInfo& info, base::Nanoseconds now,
-                             Truncation truncation);
+                             Truncation truncation,
+                             const std::function<bool(const std::string&)>& wants = {});
+
 std::string container_state(const engine::ContainerInfo& info);  // "running", "exited"
 std::string container_status(const engine::ContainerInfo& info,
                              base::Nanoseconds now);             // "Up 5 seconds"
@@ -29,6 +33,8 @@ class ContainerFilters {
   explicit ContainerFilters(const std::vector<std::string>& filters);
   // Filters on status show stopped containers without -a.
   bool wants_stopped() const;
+  // Whether what a container was told matters; else its `options` and labels need not be read.
+  bool wants_options() const;
   std::vector<engine::ContainerInfo> apply(std::vector<engine::ContainerInfo> containers) const;
 
  private:

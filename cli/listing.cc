@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -49,6 +50,10 @@ class Table {
     text_.reserve(rows * columns * kUsualCell);
   }
   void end_row() { rows_.push_back(cells_.size()); }
+  void add_row(const std::vector<std::string>& cells) {
+    for (const std::string& cell : cells) add_cell(cell);
+    end_row();
+  }
 
   void add_row(const std::string& line) {
     std::size_t start = 0;
@@ -106,8 +111,9 @@ class Table {
 
 struct Listing::State {
   enum class Kind { kTable, kJson, kLines } kind = Kind::kLines;
-  std::vector<std::string> fields;  // of the default table, where that is shown
   std::optional<Template> format;
+  std::optional<std::vector<Template::Piece>> pieces;  // of a simple format
+  std::optional<std::set<std::string>> fields;         // that the format looks at
   Table table;
   std::vector<std::string> lines;  // where it is no table
 
@@ -120,8 +126,8 @@ struct Listing::State {
   }
 };
 
-Listing::Listing(const std::string& format, std::vector<std::string> default_fields,
-                 Headers headers)
+Listing::Listing(const std::string& format, const std::vector<std::string>& default_fields,
+                 const Headers& headers)
     : state_(std::make_unique<State>()) {
   std::string text = with_escapes(format);
   if (text == "json") {
@@ -131,12 +137,18 @@ Listing::Listing(const std::string& format, std::vector<std::string> default_fie
   if (text.empty() || text == "table") {
     state_->kind = State::Kind::kTable;
     text = template_of(default_fields);
-    state_->fields = std::move(default_fields);
   } else if (text.rfind("table ", 0) == 0) {
     state_->kind = State::Kind::kTable;
     text = text.substr(6);
   }
   state_->format.emplace(text);
+  state_->fields = state_->format->fields();
+  state_->pieces = state_->format->pieces();
+  // A field that does not exist is the evaluation's to complain about.
+  const bool are_known =
+      state_->fields && std::all_of(state_->fields->begin(), state_->fields->end(),
+                                    [&](const auto& name) { return headers.contains(name); });
+  if (!are_known) state_->pieces.reset();
   if (state_->kind != State::Kind::kTable) return;
   Template::Methods methods;
   methods["Label"] = [](const std::string& name) { return name; };
@@ -154,14 +166,35 @@ void Listing::add(const nlohmann::json& row, const Template::Methods& methods) {
 }
 
 void Listing::expect(std::size_t rows) {
-  if (is_simple()) state_->table.expect(rows + 1, state_->fields.size());
+  if (is_simple()) state_->table.expect(rows + 1, state_->fields->size());
 }
 
-bool Listing::is_simple() const { return !state_->fields.empty(); }
+bool Listing::is_simple() const { return state_->pieces.has_value(); }
+
+bool Listing::uses(const std::string& field) const {
+  return !state_->fields || state_->fields->contains(field);
+}
 
 void Listing::add_fields(const Field& field) {
-  for (const std::string& name : state_->fields) state_->table.add_cell(field(name));
-  state_->table.end_row();
+  std::vector<std::string> cells(1);
+  for (const Template::Piece& piece : *state_->pieces) {
+    if (piece.is_field) {
+      cells.back() += field(piece.text);
+      continue;
+    }
+    for (const char c : piece.text) {
+      if (c == '\t' && state_->kind == State::Kind::kTable) {
+        cells.emplace_back();
+      } else {
+        cells.back() += c;
+      }
+    }
+  }
+  if (state_->kind == State::Kind::kTable) {
+    state_->table.add_row(cells);
+  } else {
+    state_->lines.push_back(std::move(cells.front()));
+  }
 }
 
 std::string Listing::render() const {

@@ -20,7 +20,8 @@ class Listing {
   using Headers = std::map<std::string, std::string>;
 
   // `format`: empty or "table" (the default columns), "json", "table TEMPLATE" or "TEMPLATE".
-  Listing(const std::string& format, std::vector<std::string> default_fields, Headers headers);
+  Listing(const std::string& format, const std::vector<std::string>& default_fields,
+          const Headers& headers);
   Listing(Listing&&) noexcept;
   ~Listing();
 
@@ -28,6 +29,8 @@ class Listing {
   // Whether a row's fields can be asked for one by one: then add_fields() may be called for it, and
   // no document is made for each row.
   bool is_simple() const;
+  // Whether a row's field can make a difference.
+  bool uses(const std::string& field) const;
   using Field = std::function<std::string(const std::string& name)>;
   void add_fields(const Field& field);
   void expect(std::size_t rows);  // a hint: so many will be added

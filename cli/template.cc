@@ -353,7 +353,57 @@ class Evaluator {
   std::string out_;
 };
 
+bool is_field(const TemplateNode& node) {
+  const TemplateExpression& expression = node.expression;
+  if (node.kind != TemplateNode::Kind::kOutput || !expression.declares.empty()) return false;
+  if (expression.commands.size() != 1 || expression.commands[0].size() != 1) return false;
+  const TemplateOperand& operand = expression.commands[0][0];
+  return operand.kind == TemplateOperand::Kind::kDot && operand.fields.size() == 1;
+}
+
+// False where the value as a whole is used.
+bool collect_fields(const TemplateExpression& expression, std::set<std::string>& fields) {
+  for (const TemplateCommand& command : expression.commands) {
+    for (const TemplateOperand& operand : command) {
+      if (operand.group && !collect_fields(*operand.group, fields)) return false;
+      const bool is_root =
+          operand.kind == TemplateOperand::Kind::kDot ||
+          (operand.kind == TemplateOperand::Kind::kVariable && operand.text.empty());
+      if (is_root && operand.fields.empty()) return false;
+      if (is_root) fields.insert(operand.fields.front());
+    }
+  }
+  return true;
+}
+
+bool collect_fields(const std::vector<TemplateNode>& nodes, std::set<std::string>& fields) {
+  return std::all_of(nodes.begin(), nodes.end(), [&](const TemplateNode& node) {
+    return collect_fields(node.expression, fields) && collect_fields(node.children, fields) &&
+           collect_fields(node.otherwise, fields);
+  });
+}
+
 }  // namespace
+
+std::optional<std::vector<Template::Piece>> Template::pieces() const {
+  std::vector<Piece> pieces;
+  for (const TemplateNode& node : root_->children) {
+    if (node.kind == TemplateNode::Kind::kText) {
+      pieces.push_back({.text = node.text});
+    } else if (is_field(node)) {
+      pieces.push_back({.text = node.expression.commands[0][0].fields[0], .is_field = true});
+    } else {
+      return std::nullopt;
+    }
+  }
+  return pieces;
+}
+
+std::optional<std::set<std::string>> Template::fields() const {
+  std::set<std::string> fields;
+  if (!collect_fields(root_->children, fields)) return std::nullopt;
+  return fields;
+}
 
 Template::Template(std::string_view text)
     : root_(std::make_unique<TemplateNode>(parse_template(text))) {}

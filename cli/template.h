@@ -4,8 +4,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -27,6 +30,16 @@ class Template {
 
   // Throws kInvalid where a field or an argument does not fit.
   std::string render(const nlohmann::json& value, const Methods& methods = {}) const;
+
+  // Most templates are only texts and fields: for thousands of rows these are put one behind the
+  // other without a document for each. nullopt: it takes an evaluation.
+  struct Piece {
+    std::string text;  // or the field's name
+    bool is_field = false;
+  };
+  std::optional<std::vector<Piece>> pieces() const;
+  // The value's fields that it looks at; nullopt: it may be any.
+  std::optional<std::set<std::string>> fields() const;
 
  private:
   std::unique_ptr<TemplateNode> root_;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "storage/container_list.h"
 #include "storage/database.h"
 #include "storage/event_log.h"
 #include "storage/layer_use.h"
@@ -19,8 +20,15 @@ constexpr char kSelectById[] = SAMPAN_SELECT_CONTAINER "WHERE c.id=?";
 constexpr char kSelectByName[] = SAMPAN_SELECT_CONTAINER "WHERE c.name=?";
 constexpr char kSelectByPrefix[] =
     SAMPAN_SELECT_CONTAINER "WHERE c.id>=?1 AND c.id<?1||'g' LIMIT 2";
-constexpr char kSelectAll[] = SAMPAN_SELECT_CONTAINER "ORDER BY c.created DESC,c.id";
+// Without an order, so that thousands of long rows don't go through a sorter, which is a file.
+constexpr char kSelectAll[] = SAMPAN_SELECT_CONTAINER;
+constexpr char kSelectActive[] = SAMPAN_SELECT_CONTAINER "WHERE c.status IN(1,2,6)";
 #undef SAMPAN_SELECT_CONTAINER
+constexpr char kSelectAllShort[] = "SELECT *,'',''FROM containers";
+constexpr char kSelectActiveShort[] = "SELECT *,'',''FROM containers WHERE status IN(1,2,6)";
+static_assert(static_cast<int>(ContainerStatus::kRunning) == 1 &&
+              static_cast<int>(ContainerStatus::kPaused) == 2 &&
+              static_cast<int>(ContainerStatus::kRestarting) == 6);
 
 base::ProcessId read_process(const Statement& query, int column) {
   return {.pid = static_cast<pid_t>(query.integer(column)),
@@ -193,12 +201,23 @@ std::optional<ContainerRow> Store::find_container(std::string_view name_or_id) {
   return row;
 }
 
-std::vector<ContainerRow> Store::list_containers() {
-  Statement query = database_->prepare(kSelectAll);
+std::vector<ContainerRow> list_containers(Store& store, const ContainerScope& scope) {
+  Database& database = store.database();
+  database.map_file();
   std::vector<ContainerRow> rows;
-  while (query.step()) rows.push_back(read_container(query));
+  {
+    const Sql with_texts = scope.stopped ? Sql(kSelectAll) : Sql(kSelectActive);
+    const Sql without = scope.stopped ? Sql(kSelectAllShort) : Sql(kSelectActiveShort);
+    Statement query = database.prepare(scope.texts ? with_texts : without);
+    while (query.step()) rows.push_back(read_container(query));
+  }
+  std::sort(rows.begin(), rows.end(), [](const ContainerRow& a, const ContainerRow& b) {
+    return a.created != b.created ? a.created > b.created : a.id < b.id;
+  });
   return rows;
 }
+
+std::vector<ContainerRow> Store::list_containers() { return storage::list_containers(*this, {}); }
 
 void Store::update_container(const ContainerRow& row) {
   Transaction transaction(*database_);

@@ -38,6 +38,34 @@ TEST(Listing, JsonIsOneObjectALine) {
   EXPECT_EQ(list("{{json .}}", {kRows[0]}), "{\"ID\":\"1\",\"Names\":\"a\"}\n");
 }
 
+TEST(Listing, TextsAndFieldsAloneNeedNoDocumentOfARow) {
+  const auto fields = [](const std::string& name) { return "<" + name + ">"; };
+  for (const auto& [format, expected] :
+       {std::pair{"", "CONTAINER ID   NAMES\n<ID>           <Names>\n"},
+        std::pair{"table {{.Names}}\\t{{.ID}}", "NAMES     CONTAINER ID\n<Names>   <ID>\n"},
+        std::pair{"{{.ID}}:\\t{{.Names}}", "<ID>:\t<Names>\n"}}) {
+    cli::Listing listing(format, {"ID", "Names"}, {{"ID", "CONTAINER ID"}, {"Names", "NAMES"}});
+    ASSERT_TRUE(listing.is_simple()) << format;
+    listing.add_fields(fields);
+    EXPECT_EQ(listing.render(), expected);
+  }
+}
+
+TEST(Listing, KnowsWhichFieldsMatter) {
+  const auto uses = [](const std::string& format, const std::string& field) {
+    return cli::Listing(format, {"ID"}, {{"ID", "ID"}, {"Names", "NAMES"}}).uses(field);
+  };
+  EXPECT_TRUE(uses("", "ID"));
+  EXPECT_FALSE(uses("", "Names"));
+  EXPECT_TRUE(uses("json", "Names"));
+  EXPECT_TRUE(uses("{{json .}}", "Names"));
+  EXPECT_FALSE(uses("{{lower .ID}}", "Names"));
+  EXPECT_TRUE(uses("{{if eq .ID \"x\"}}{{upper (.Names)}}{{end}}", "Names"));
+  EXPECT_TRUE(uses("{{range .ID}}{{$.Names}}{{end}}", "Names"));
+  EXPECT_FALSE(cli::Listing("{{.Nothing}}", {}, {{"ID", "ID"}}).is_simple());
+  EXPECT_FALSE(cli::Listing("{{upper .ID}}", {}, {{"ID", "ID"}}).is_simple());
+}
+
 TEST(Listing, AnEmptyTableStillHasItsHeaders) { EXPECT_EQ(list("", {}), "CONTAINER ID   NAMES\n"); }
 
 TEST(Listing, ControlCharactersCannotReachTheTerminal) {

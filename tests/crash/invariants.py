@@ -28,8 +28,19 @@ def is_alive(pid):
         return False
 
 
+def read_words(path):
+    """What went since is empty."""
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []
+
+
 def names_in(folder):
-    return set(os.listdir(folder)) if folder.exists() else set()
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
 
 
 def firewall():
@@ -104,7 +115,7 @@ class Snapshot:
             yield f"{self.name(key)}: {[str(path) for path in found.get(key, [])]}"
         for key, row in self.running.items():
             for path in found.get(key, []):
-                if str(row["init_pid"]) not in (path / "cgroup.procs").read_text().split():
+                if str(row["init_pid"]) not in read_words(path / "cgroup.procs"):
                     yield f"the first process of {self.name(key)} is not in {path}"
 
     def check_mounts(self):

@@ -51,5 +51,5 @@ def test_ps_with_ten_thousand_containers(full_store, words):
     assert len(full_store.out(*words).splitlines()) == expected + heading
     seconds = processor_time(full_store, *words)
     print(f"{' '.join(words)}: {seconds * 1000:.0f} ms")
-    # On a machine that does nothing else 80 ms, and 220 by a template. Both should be 50.
-    assert seconds < (0.500 if "--format" in words else 0.200)
+    # Twice what they take on a machine that has nothing else to do.
+    assert seconds < (0.030 if words == ("ps",) else 0.100)
