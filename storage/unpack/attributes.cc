@@ -33,6 +33,8 @@ void check_xattr(int result, const Xattr& xattr) {
   if (errno == ENOSPC || errno == E2BIG || errno == ERANGE) {
     throw base::Error(base::ErrorKind::kUnsupported, what + ": too large for this file system");
   }
+  // Capabilities and access lists have a form, which is the tar's affair and not this machine's.
+  if (errno == EINVAL) throw base::Error(base::ErrorKind::kInvalid, what + ": no valid value");
   base::throw_errno(what);
 }
 

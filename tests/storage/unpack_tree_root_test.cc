@@ -107,6 +107,14 @@ TEST_F(UnpackAsRoot, FiltersAttributes) {
   }
 }
 
+TEST_F(UnpackAsRoot, ACapabilityThatIsNoneIsTheTarsFault) {
+  TarItem item = {.type = '0', .name = "f"};
+  item.pax = {{"SCHILY.xattr.security.capability", "junk"}};
+  const auto [kind, text] = error_of([&] { unpack_here(Tar().add(item)); });
+  EXPECT_EQ(kind, ErrorKind::kInvalid);
+  EXPECT_EQ(text, "f: set extended attribute security.capability: no valid value");
+}
+
 TEST_F(UnpackAsRoot, AttributesTooLargeForTheFileSystemAreNoFullDisk) {
   TarItem item = {.type = '0', .name = "f"};
   item.pax = {{"SCHILY.xattr.user.large", std::string(40'000, 'x')}};
