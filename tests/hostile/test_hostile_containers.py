@@ -262,8 +262,9 @@ def test_the_program_cannot_be_written_from_inside(runtime, where):  # noqa: F81
         if where == "host's processes":
             spec["linux"]["namespaces"] = [each for each in spec["linux"]["namespaces"] if each["type"] != "pid"]
     # A program that runs can't be written to; whoever has it open waits until it ends. In sight are programs of the test's machine, too.
-    script = ("attack() { i=0; while [ $i -lt 400 ]; do echo x >> /proc/self/fd/3 && exit; i=$((i+1)); done; }; "
-              "while :; do for p in /proc/[0-9]*; do case $(readlink $p/exe) in */program|/) (attack) 3< $p/exe;; esac; done; done 2>/dev/null")
+    script = ("attack() { i=0; while [ $i -lt 100 ]; do echo x >> /proc/self/fd/3 && exit; sleep 0.02; i=$((i+1)); done; }; "
+              "while :; do for p in /proc/[0-9]*; do case $(readlink $p/exe) in */program|/) attack 3< $p/exe & ;; esac; done; sleep 0.05; done "
+              "2>/dev/null")
     runtime.write("a", "/bin/sh", "-c", script, change=change)
     subprocess.run(command("run", "-d", "-b", runtime.bundle, "a"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
