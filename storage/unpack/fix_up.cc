@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "storage/unpack/layer_path.h"
 #include "storage/unpack/whiteout.h"
 
@@ -109,6 +110,9 @@ base::UniqueFd find_lower_directory(MergedView& view, const std::string& path) {
     if (part.layer == 0) continue;
     const auto info = find_entry(part.fd.get(), name);
     if (!info) continue;
+    if (S_ISLNK(info->st_mode)) {
+      base::trace("storage", base::printable(path) + " replaces a symbolic link of a lower layer");
+    }
     if (!S_ISDIR(info->st_mode)) break;
     return base::open_at(part.fd.get(), name, kOpenDirectory);
   }

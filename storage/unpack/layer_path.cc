@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kWhiteoutPrefix = ".wh.";
 constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 constexpr std::string_view kAufsPrefix = ".wh..wh.";
+constexpr std::string_view kAufsLinks = ".wh..wh.plnk";
 
 [[noreturn]] void throw_invalid(const char* text) {
   throw base::Error(base::ErrorKind::kInvalid, text);
@@ -51,6 +52,8 @@ EntryName classify_name(std::string_view component) {
   }
   return {EntryName::Kind::kWhiteout, name};
 }
+
+bool is_aufs_link(const LayerPath& path) { return path.size() == 2 && path[0] == kAufsLinks; }
 
 bool is_below_whiteout_name(const LayerPath& path) {
   return std::any_of(path.begin(), path.empty() ? path.end() : path.end() - 1,

@@ -33,6 +33,10 @@ struct EntryName {
 // Throws kInvalid for whiteouts of nothing, "." and "..".
 EntryName classify_name(std::string_view component);
 
+// Whether this is where AUFS kept the content of files with several names, which stand elsewhere as
+// hard links to it.
+bool is_aufs_link(const LayerPath& path);
+
 // Whether a directory on the way has a whiteout's name: such an entry has no place in a tree.
 bool is_below_whiteout_name(const LayerPath& path);
 

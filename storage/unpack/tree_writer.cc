@@ -18,6 +18,7 @@ namespace storage {
 namespace {
 
 constexpr std::uint64_t kDiskBlock = 4096;
+constexpr std::size_t kMaxNameless = 256;  // each is a descriptor
 constexpr std::size_t kMaxDeferredBytes = 64U << 20U;
 
 [[noreturn]] void throw_invalid(const std::string& text) {
@@ -47,6 +48,8 @@ void TreeWriter::add(const TarEntry& entry, TarReader& reader) {
     if (is_zero(root.implied_time)) root.implied_time = entry.attributes.mtime;
     if (path.empty()) {
       add_root(entry);
+    } else if (is_aufs_link(path) && entry.type == TarEntry::Type::kFile) {
+      add_nameless(std::string(path[1]), entry, reader);
     } else if (is_below_whiteout_name(path)) {
       base::trace("storage", "entry below a whiteout's name ignored");
     } else {
@@ -147,6 +150,32 @@ void TreeWriter::add_file(DirNode& parent, const std::string& name, const TarEnt
   disk_bytes_ += (stored + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
 }
 
+// docker knows them too (go-archive, "aufsHardlinks"): images of its first years have such.
+void TreeWriter::add_nameless(const std::string& name, const TarEntry& entry, TarReader& reader) {
+  if (nameless_.size() == kMaxNameless) throw_invalid("too many links of AUFS");
+  base::UniqueFd file = base::open_at(tree_.fd_of(tree_.root()), ".", O_TMPFILE | O_RDWR, 0600);
+  nameless_[name] =
+      base::UniqueFd(base::check(fcntl(file.get(), F_DUPFD_CLOEXEC, 3), "duplicate descriptor"));
+  writers_.begin(std::move(file));
+  std::uint64_t stored = 0;
+  while (const auto piece = reader.read()) {
+    writers_.write(piece->offset, piece->bytes);
+    stored += piece->bytes.size();
+  }
+  writers_.end(entry.size, entry.attributes);
+  disk_bytes_ += (stored + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
+}
+
+bool TreeWriter::link_nameless(DirNode& parent, const std::string& name, const LayerPath& target) {
+  const auto file = is_aufs_link(target) ? nameless_.find(target[1]) : nameless_.end();
+  if (file == nameless_.end()) return false;
+  const std::string from = "/proc/self/fd/" + std::to_string(file->second.get());
+  create(parent, name, [&](int fd, const char* text) {
+    return linkat(AT_FDCWD, from.c_str(), fd, text, AT_SYMLINK_FOLLOW);
+  });
+  return true;
+}
+
 // Replaces what is no directory.
 DirNode& TreeWriter::make_directory(DirNode& parent, const std::string& name,
                                     const timespec& time) {
@@ -192,6 +221,7 @@ void TreeWriter::add_symlink(DirNode& parent, const std::string& name, const Tar
 void TreeWriter::add_hard_link(DirNode& parent, const std::string& name, const TarEntry& entry) {
   const LayerPath target = parse_layer_path(entry.link_target);
   if (target.empty()) throw_invalid("hard link to a directory");
+  if (link_nameless(parent, name, target)) return;
   const std::string target_name(target.back());
   DirNode* from = find_directory({target.begin(), target.end() - 1}, Purpose::kLookup, {});
   // Before anything is unlinked: the target must not be what makes room.

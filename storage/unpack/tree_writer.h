@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -50,6 +51,8 @@ class TreeWriter {
   void add_root(const TarEntry& entry);
   void add_directory(DirNode& parent, const std::string& name, const TarEntry& entry);
   void add_file(DirNode& parent, const std::string& name, const TarEntry& entry, TarReader& reader);
+  void add_nameless(const std::string& name, const TarEntry& entry, TarReader& reader);
+  bool link_nameless(DirNode& parent, const std::string& name, const LayerPath& target);
   void add_device(DirNode& parent, const std::string& name, const TarEntry& entry);
   void add_symlink(DirNode& parent, const std::string& name, const TarEntry& entry);
   void add_hard_link(DirNode& parent, const std::string& name, const TarEntry& entry);
@@ -69,6 +72,7 @@ class TreeWriter {
   // Hard links to files that did not exist, and their targets. The paths are of real directories.
   std::map<std::string, std::string> deferred_;
   std::size_t deferred_bytes_ = 0;
+  std::map<std::string, base::UniqueFd, std::less<>> nameless_;  // AUFS's, by their names there
   std::uint64_t disk_bytes_ = 0;
 };
 

@@ -210,6 +210,15 @@ def test_implied_parents_keep_the_lower_layers_times(sampan, registry):
             "times1": "1500000000", "times2": "1550000000"}[name]
 
 
+def test_links_of_aufs_are_files(sampan, registry):
+    """As images of docker's first years have them."""
+    layer = (LayerTar().directory(".wh..wh.plnk/").add(".wh..wh.plnk/12.34", b"both", uid=7, mode=0o640)
+             .hardlink("a", "/.wh..wh.plnk/12.34").hardlink("b", ".wh..wh.plnk/12.34").bytes())
+    name = push(registry, "aufs", Image([busybox_layer(), layer], config={"Cmd": ["sh"]}))
+    seen = sampan.run("run", "--rm", name, "sh", "-c", "cat /a /b; stat -c ' %u %a %h' /b; ls -a / | grep -c wh; true").stdout.split()
+    assert seen == ["bothboth", "7", "640", "2", "0"]
+
+
 def test_sixty_layers(sampan, registry):
     layers = [busybox_layer()] + [LayerTar().add(f"f{i}", str(i).encode()).bytes() for i in range(60)]
     name = push(registry, "sixty", Image(layers, config={"Cmd": ["sh"]}))

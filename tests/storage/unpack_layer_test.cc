@@ -312,6 +312,27 @@ TEST_F(Unpack, TheDataOfAHardLinkIsSkipped) {
   EXPECT_EQ(content(layer_ / "c"), "after");
 }
 
+TEST_F(Unpack, LinksIntoAufsDirectoryAreFiles) {
+  const std::string content_of_both(3000, 'a');
+  unpack_here(Tar()
+                  .dir(".wh..wh.plnk/")
+                  .file(".wh..wh.plnk/12.34", content_of_both, 0640)
+                  .file(".wh..wh.aufs")
+                  .dir("bin/")
+                  .file("bin/b", "replaced")
+                  .hard_link("bin/a", "/.wh..wh.plnk/12.34")
+                  .hard_link("bin/b", ".wh..wh.plnk/12.34")
+                  .hard_link("bin/c", "bin/a")
+                  .end());
+  for (const char* name : {"bin/a", "bin/b", "bin/c"}) {
+    EXPECT_EQ(content(layer_ / name), content_of_both);
+    EXPECT_EQ(status_of(layer_ / name).st_nlink, 3U);
+    EXPECT_EQ(status_of(layer_ / name).st_mode & 07777U, 0640U);
+    EXPECT_EQ(status_of(layer_ / name).st_mtim.tv_sec, 1'700'000'000);
+  }
+  EXPECT_EQ(names_in(layer_), (std::vector<std::string>{"bin", "bin/a", "bin/b", "bin/c"}));
+}
+
 TEST_F(Unpack, LinksToMissingFilesAndImpliedParentsAreWrittenDown) {
   const auto result = unpack_here(Tar()
                                       .file("usr/share/doc/a")
