@@ -176,11 +176,23 @@ void check_count(const Syntax& syntax, std::size_t count) {
 
 // "-d, --detach" with the short form's column kept free where there is none, as docker prints it.
 std::string names_for_help(const Flag& flag) {
-  const std::string text = flag.names.rfind("--", 0) == 0 ? "    " + flag.names : shown_names(flag);
+  const bool is_long_only = flag.names.rfind("--", 0) == 0;
+  const std::string text =
+      is_long_only ? "    " + flag.names.substr(0, flag.names.find(',')) : shown_names(flag);
   return flag.value.empty() ? text : text + " " + flag.value;
 }
 
 }  // namespace
+
+HelpRequest::HelpRequest(const Syntax& syntax, const std::vector<Flag>& flags)
+    : std::runtime_error(render_help(syntax, flags)), syntax_(syntax) {
+  for (const Flag& flag : flags) {
+    flags_.push_back({.names = flag.names,
+                      .value = flag.value,
+                      .help = flag.help,
+                      .is_switch = std::holds_alternative<bool*>(flag.target)});
+  }
+}
 
 std::vector<std::string> parse_arguments(const Syntax& syntax, const std::vector<Flag>& flags,
                                          const std::vector<std::string>& given) {
@@ -217,7 +229,7 @@ std::vector<std::string> parse_arguments(const Syntax& syntax, const std::vector
   } catch (const CLI::ParseError& error) {
     throw UsageError(words_of(error) + hint(syntax), kFlagError);
   }
-  if (help) throw HelpRequest(render_help(syntax, flags));
+  if (help) throw HelpRequest(syntax, flags);
   for (const Flag& flag : flags) take_off_marks(flag);
   std::vector<std::string> left = app.remaining();
   for (std::string& word : left) take_off_mark(word);

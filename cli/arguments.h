@@ -46,10 +46,23 @@ class UsageError : public std::runtime_error {
   int code_;
 };
 
-// --help was asked for: what() is the text to print on stdout.
+// A flag as help, completion and manual pages know it.
+struct FlagHelp {
+  std::string names, value, help;  // as in Flag
+  bool is_switch = false;
+};
+
+// --help was asked for: what() is the text to print on stdout, the rest is what it was made from.
 class HelpRequest : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit HelpRequest(const std::string& text) : std::runtime_error(text) {}
+  HelpRequest(const Syntax& syntax, const std::vector<Flag>& flags);
+  const Syntax& syntax() const { return syntax_; }
+  const std::vector<FlagHelp>& flags() const { return flags_; }
+
+ private:
+  Syntax syntax_;
+  std::vector<FlagHelp> flags_;
 };
 
 // Fills the targets and returns the arguments that are not flags. Throws UsageError or HelpRequest.

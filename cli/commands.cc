@@ -59,7 +59,9 @@ constexpr Command kCommands[] = {
     {"unpause", "Unpause all processes within one or more containers", run_unpause},
     {"update", "Update configuration of one or more containers", run_update},
     {"wait", "Block until one or more containers stop, then print their exit codes", run_wait},
+    {"completion", "Print a script that lets a shell complete words", run_completion},
     {"help", "", run_help},
+    {"__complete", "", run_complete},
     // docker's long forms; not in the help, since each is one of the above.
     {"container attach", "", run_attach},
     {"container commit", "", run_commit},
@@ -67,6 +69,7 @@ constexpr Command kCommands[] = {
     {"container create", "", run_create},
     {"container diff", "", run_diff},
     {"container exec", "", run_exec},
+    {"container exists", "Say whether there is such a container", run_container_exists},
     {"container export", "", run_export},
     {"container inspect", "", run_inspect_container},
     {"container kill", "", run_kill},
@@ -77,6 +80,7 @@ constexpr Command kCommands[] = {
     {"container port", "", run_port},
     {"container prune", "", run_container_prune},
     {"container ps", "", run_ps},
+    {"container remove", "", run_rm},
     {"container rename", "", run_rename},
     {"container restart", "", run_restart},
     {"container rm", "", run_rm},
@@ -88,6 +92,7 @@ constexpr Command kCommands[] = {
     {"container unpause", "", run_unpause},
     {"container update", "", run_update},
     {"container wait", "", run_wait},
+    {"image exists", "Say whether there is such an image", run_image_exists},
     {"image history", "", run_history},
     {"image import", "", run_import},
     {"image inspect", "", run_inspect_image},
@@ -98,6 +103,7 @@ constexpr Command kCommands[] = {
     {"image prune", "", run_image_prune},
     {"image pull", "", run_pull},
     {"image push", "", run_push},
+    {"image remove", "", run_rmi},
     {"image rm", "", run_rmi},
     {"image save", "", run_save},
     {"image tag", "", run_tag},
@@ -107,6 +113,7 @@ constexpr Command kCommands[] = {
     {"network connect", "Connect a container to a network", run_network_connect},
     {"network create", "Create a network", run_network_create},
     {"network disconnect", "Disconnect a container from a network", run_network_disconnect},
+    {"network exists", "Say whether there is such a network", run_network_exists},
     {"network inspect", "Display detailed information on one or more networks",
      run_network_inspect},
     {"network list", "", run_network_ls},
@@ -122,6 +129,7 @@ constexpr Command kCommands[] = {
     {"system start", "Start the containers that their restart policy wants to run",
      run_system_start},
     {"volume create", "Create a volume", run_volume_create},
+    {"volume exists", "Say whether there is such a volume", run_volume_exists},
     {"volume inspect", "Display detailed information on volumes", run_volume_inspect},
     {"volume list", "", run_volume_ls},
     {"volume ls", "List volumes", run_volume_ls},
@@ -175,7 +183,7 @@ std::string usage() {
 }
 
 // The words before the command.
-GlobalFlags parse_globals(const Words& words) {
+GlobalFlags parse_global_words(const Words& words) {
   GlobalFlags flags;
   flags.rest = words;
   // Most commands come without: they don't pay for the table.
@@ -193,20 +201,11 @@ GlobalFlags parse_globals(const Words& words) {
   return flags;
 }
 
-// The row for the first one or two words, and how many of them it took.
-std::pair<const Command*, std::size_t> find_command(const Words& words) {
-  for (std::size_t count = std::min<std::size_t>(2, words.size()); count > 0; --count) {
-    const std::string name = count == 2 ? words[0] + " " + words[1] : words[0];
-    for (const Command& command : kCommands) {
-      if (command.name == name) return {&command, count};
-    }
-  }
-  return {nullptr, 0};
-}
-
 [[noreturn]] void throw_unknown_command(const Words& words) {
   std::vector<std::string> known;
-  for (const Command& command : kCommands) known.emplace_back(command.name);
+  for (const Command& command : kCommands) {
+    if (!command.name.starts_with("__")) known.emplace_back(command.name);
+  }
   const std::string& first = words[0];
   const bool is_family = first == "container" || first == "image" || first == "bundle" ||
                          first == "system" || first == "network" || first == "volume";
@@ -228,7 +227,7 @@ bool changes_cache(std::string_view command) {
 int dispatch(const Words& words) {
   GlobalFlags flags = [&] {
     try {
-      return parse_globals(words);
+      return parse_global_words(words);
     } catch (const HelpRequest&) {
       throw HelpRequest(usage());  // with the commands
     }
@@ -267,6 +266,32 @@ int dispatch(const Words& words) {
 
 std::span<const Command> commands() { return kCommands; }
 
+std::pair<const Command*, std::size_t> find_command(const Words& words) {
+  for (std::size_t count = std::min<std::size_t>(2, words.size()); count > 0; --count) {
+    const std::string name = count == 2 ? words[0] + " " + words[1] : words[0];
+    for (const Command& command : kCommands) {
+      if (command.name == name) return {&command, count};
+    }
+  }
+  return {nullptr, 0};
+}
+
+HelpRequest help_of(const Command& command) {
+  try {
+    command.run({}, {"--help"});
+  } catch (const HelpRequest& request) {
+    return request;
+  }
+  throw std::logic_error("a command without help");
+}
+
+HelpRequest help_of_globals() {
+  GlobalFlags flags;
+  return {kGlobalSyntax, global_table(flags)};
+}
+
+Globals parse_globals(const Words& words) { return parse_global_words(words).globals; }
+
 int exit_code_of(const base::Error& error, int otherwise) {
   if (error.kind() == base::ErrorKind::kCommandNotFound) return kNotFound;
   if (error.kind() == base::ErrorKind::kCommandNotRunnable) return kNotRunnable;
@@ -289,12 +314,18 @@ void print_error(std::string_view text) {
 }
 
 int run_help(const Globals& globals, const Words& words) {
-  if (words.empty()) {
+  const Words asked = parse_arguments({.command = "help",
+                                       .synopsis = "[COMMAND]",
+                                       .summary = "Show the help of a command",
+                                       .min_arguments = 0,
+                                       .max_arguments = 2},
+                                      {}, words);
+  if (asked.empty()) {
     print(usage());
     return 0;
   }
-  const auto [command, used] = find_command(words);
-  if (command == nullptr) throw_unknown_command(words);
+  const auto [command, used] = find_command(asked);
+  if (command == nullptr) throw_unknown_command(asked);
   return command->run(globals, {"--help"});
 }
 

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/container_flags.h"
@@ -56,6 +58,18 @@ std::vector<std::string> split_text(const std::string& text, char separator) {
   }
   parts.push_back(text.substr(start));
   return parts;
+}
+
+std::vector<std::string> parse_entrypoint(const std::string& text) {
+  if (text.empty()) return {};
+  if (text.starts_with('[')) {
+    const auto list = nlohmann::json::parse(text, nullptr, false);
+    const auto is_text = [](const nlohmann::json& word) { return word.is_string(); };
+    if (list.is_array() && !list.empty() && std::all_of(list.begin(), list.end(), is_text)) {
+      return list.get<std::vector<std::string>>();
+    }
+  }
+  return {text};
 }
 
 std::vector<engine::PortOption> parse_ports(const std::string& text) {

@@ -172,10 +172,7 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   engine::ContainerOptions options = options_;
   options.image = words.at(0);
   options.command.assign(words.begin() + 1, words.end());
-  if (entrypoint_) {
-    options.entrypoint.emplace();
-    if (!entrypoint_->empty()) options.entrypoint->push_back(*entrypoint_);
-  }
+  if (entrypoint_) options.entrypoint = parse_entrypoint(*entrypoint_);
   for (const std::string& file : env_files_) {
     for (std::string& entry : read_env_file(file)) options.env.push_back(std::move(entry));
   }

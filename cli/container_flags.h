@@ -52,8 +52,10 @@ class ContainerFlags {
 std::vector<std::string> split_text(const std::string& text, char separator);  // empty parts, too
 engine::MountOption parse_volume(const std::string& text);                     // -v
 engine::MountOption parse_mount(const std::string& text);                      // --mount
-oci::IdMapping parse_id_mapping(const std::string& text);              // --uidmap 0:100000:65536
-engine::MountOption parse_tmpfs(const std::string& text);              // --tmpfs
+oci::IdMapping parse_id_mapping(const std::string& text);  // --uidmap 0:100000:65536
+engine::MountOption parse_tmpfs(const std::string& text);  // --tmpfs
+// One program, or podman's JSON list of it and its arguments; empty: none.
+std::vector<std::string> parse_entrypoint(const std::string& text);
 std::vector<engine::PortOption> parse_ports(const std::string& text);  // -p, ranges expanded
 oci::Rlimit parse_ulimit(const std::string& text);                     // nofile=1024:2048
 // Lines of an env or label file; a bare NAME takes the caller's variable where it is set.

@@ -1,5 +1,8 @@
 // run, create, start, attach: what gives a container its streams.
+#include <algorithm>
 #include <fcntl.h>
+#include <iterator>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -67,6 +70,19 @@ class ContainerIdFile {
   bool is_written_ = false;
 };
 
+void check_streams(const std::vector<std::string>& streams) {
+  for (const std::string& stream : streams) {
+    const char* const kStreams[] = {"stdin", "stdout", "stderr"};
+    if (std::none_of(std::begin(kStreams), std::end(kStreams),
+                     [&](const char* known) { return strcasecmp(stream.c_str(), known) == 0; })) {
+      throw base::Error(
+          base::ErrorKind::kInvalid,
+          "invalid argument \"" + stream +
+              "\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR");
+    }
+  }
+}
+
 void check_terminal(bool interactive, bool tty) {
   if (interactive && tty && isatty(STDIN_FILENO) == 0) {
     throw base::Error(base::ErrorKind::kInvalid, "the input device is not a TTY");
@@ -109,6 +125,7 @@ int run_run(const Globals& globals, const Words& words) {
   flags.push_back({"--explain", "", "Print the whole plan and do nothing", &explain});
   flags.push_back({"--trace", "", "Print what each step took", &trace});
   const Words arguments = parse_arguments(kRun, flags, words);
+  check_streams(attach_to);
   engine::ContainerOptions options = container.to_options(arguments);
   if (trace) {
     base::set_trace_sink([](const base::TraceEvent& event) { print_error(render_trace(event)); });
@@ -147,7 +164,11 @@ int run_run(const Globals& globals, const Words& words) {
 
 int run_create(const Globals& globals, const Words& words) {
   ContainerFlags container;
-  const Words arguments = parse_arguments(kCreate, container.flags(), words);
+  std::vector<std::string> attach_to;  // `start` says it again
+  std::vector<Flag> flags = container.flags();
+  flags.push_back({"-a,--attach", "list", "Attach to STDIN, STDOUT or STDERR", &attach_to});
+  const Words arguments = parse_arguments(kCreate, flags, words);
+  check_streams(attach_to);
   const engine::ContainerOptions options = container.to_options(arguments);
   engine::Engine engine(globals.config);
   ContainerIdFile id_file(container.cidfile);

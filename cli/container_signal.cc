@@ -23,7 +23,7 @@ int run_stop(const Globals& globals, const Words& words) {
   std::string signal;
   const Words arguments = parse_arguments(
       many("stop", "Stop one or more running containers"),
-      {{"-t,--time,--timeout", "int", "Seconds to wait before killing the container", &seconds},
+      {{"-t,--timeout,--time", "int", "Seconds to wait before killing the container", &seconds},
        {"-s,--signal", "string", "Signal to send to the container", &signal}},
       words);
   engine::Engine engine(globals.config);
@@ -35,12 +35,18 @@ int run_stop(const Globals& globals, const Words& words) {
 
 int run_restart(const Globals& globals, const Words& words) {
   std::optional<int> seconds;
+  std::string signal;
   const Words arguments = parse_arguments(
       many("restart", "Restart one or more containers"),
-      {{"-t,--time,--timeout", "int", "Seconds to wait before killing the container", &seconds}},
+      {{"-t,--timeout,--time", "int", "Seconds to wait before killing the container", &seconds},
+       {"-s,--signal", "string", "Signal to send to the container", &signal}},
       words);
   engine::Engine engine(globals.config);
   return for_each_argument(arguments, [&](const std::string& name) {
+    // Another than its own: stopped by it first. restart() knows whom it must not stop.
+    if (!signal.empty() && !engine.load_container(name).row.auto_remove) {
+      engine.stop(name, seconds, signal);
+    }
     engine.restart(name, seconds);
     print(name + "\n");
   });

@@ -25,7 +25,9 @@ int run_update(const Globals& globals, const Words& words) {
   Words removed;
   std::vector<Flag> flags = resources.flags(ResourceFlags::Use::kUpdate);
   flags.push_back(
-      {"--restart", "string", "Restart policy to apply when a container exits", &restart});
+      {"--restart", "string",
+       "Restart policy when a container exits (no|on-failure[:max-retries]|always|unless-stopped)",
+       &restart});
   flags.push_back(
       {"--publish-add", "list", "Publish more of a container's ports, as -p does", &added});
   flags.push_back({"--publish-rm", "list",

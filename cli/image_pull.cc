@@ -12,7 +12,7 @@ namespace cli {
 namespace {
 
 struct Options {
-  bool quiet = false, all_tags = false;
+  bool quiet = false, all_tags = false, unused = false;
   std::string platform;
 };
 
@@ -70,6 +70,7 @@ int run_pull(const Globals& globals, const Words& words) {
        .max_arguments = kAnyNumber},
       {{"-a,--all-tags", "", "Download all tagged images in the repository", &options.all_tags},
        {"-q,--quiet", "", "Suppress verbose output", &options.quiet},
+       {"--disable-content-trust", "", "Accepted for docker's sake", &options.unused},
        {"--platform", "string", "Set platform if server is multi-platform capable",
         &options.platform}},
       words);

@@ -30,6 +30,7 @@ void push_to_transport(const Globals& globals, const std::string& name, const st
 int run_push(const Globals& globals, const Words& words) {
   bool quiet = false;
   bool all_tags = false;
+  bool unused = false;
   std::uint64_t chunk_size = 0;
   std::string platform;
   const Words arguments = parse_arguments(
@@ -44,6 +45,7 @@ int run_push(const Globals& globals, const Words& words) {
         "pulled with an index takes the index along if all its platforms are here",
         &platform},
        {"-q,--quiet", "", "Suppress verbose output", &quiet},
+       {"--disable-content-trust", "", "Accepted for docker's sake", &unused},
        {"--chunk-size", "bytes", "Send layers in requests of so many bytes", &chunk_size}},
       words);
   const std::string& name = arguments[0];

@@ -63,6 +63,7 @@ int run_network_create(const Globals& globals, const Words& words) {
   std::string cni_file;
   std::string ipam_driver;
   std::string scope;
+  bool ipv4 = true;
   const Words arguments = parse_arguments(
       {.command = "network create",
        .synopsis = "[OPTIONS] NETWORK",
@@ -79,6 +80,7 @@ int run_network_create(const Globals& globals, const Words& words) {
        {"--aux-address", "map", "Auxiliary IPv4 or IPv6 addresses that are never given out",
         &request.reserved},
        {"--internal", "", "Restrict external access to the network", &request.internal},
+       {"--ipv4", "", "Enable IPv4 networking (default true, and always so)", &ipv4},
        {"--ipv6", "", "Enable IPv6 networking", &request.ipv6},
        {"--attachable", "", "Enable manual container attachment (always so)", &request.attachable},
        {"-o,--opt", "map", "Set driver specific options", &options},
@@ -95,6 +97,9 @@ int run_network_create(const Globals& globals, const Words& words) {
   }
   if (!scope.empty() && scope != "local") {
     throw base::Error(base::ErrorKind::kUnsupported, "network scope " + scope + ": only local");
+  }
+  if (!ipv4) {
+    throw base::Error(base::ErrorKind::kUnsupported, "networks without IPv4 are not made");
   }
   request.name = arguments[0];
   request.options = pairs_in(options);

@@ -107,7 +107,12 @@ void NetworkFlags::apply(engine::ContainerOptions& options) const {
       }
       continue;
     }
-    options.networks.push_back(parse_network(text));
+    // podman's "a,b" for what docker says by two flags; an alias is then one on each.
+    const bool is_list = text.find('=') == std::string::npos;
+    for (const std::string& one : is_list ? fields_of(text) : std::vector<std::string>{text}) {
+      options.networks.push_back(parse_network(one));
+      if (one != text) options.networks.back().aliases = aliases_;
+    }
   }
   options.links = links_;
   const bool has_details =
@@ -118,7 +123,9 @@ void NetworkFlags::apply(engine::ContainerOptions& options) const {
   }
   if (options.networks.empty()) options.networks.push_back({.name = "bridge"});
   engine::NetworkOption& first = options.networks.front();
-  first.aliases.insert(first.aliases.end(), aliases_.begin(), aliases_.end());
+  if (first.aliases != aliases_) {
+    first.aliases.insert(first.aliases.end(), aliases_.begin(), aliases_.end());
+  }
   if (!address_.empty()) first.address = network::Ipv4::parse(address_).str();
   if (!address6_.empty()) first.address6 = network::Ipv6::parse(address6_).str();
   if (!mac_.empty()) first.mac = network::format_mac(network::parse_mac(mac_));

@@ -114,6 +114,28 @@ Json index(Json value, const std::vector<Json>& keys) {
   return value;
 }
 
+// slice x 1 3: some of a text's bytes, or of a list.
+Json slice(const Json& value, const std::vector<Json>& arguments) {
+  if (!value.is_string() && !value.is_array()) fail("error calling slice: cannot slice");
+  const std::size_t size =
+      value.is_array() ? value.size() : value.get_ref<const std::string&>().size();
+  const auto bound = [&](std::size_t i, std::size_t otherwise) {
+    if (i >= arguments.size()) return otherwise;
+    const int at = integer_argument(arguments[i]);
+    if (at < 0 || static_cast<std::size_t>(at) > size) {
+      fail("error calling slice: index out of range: " + std::to_string(at));
+    }
+    return static_cast<std::size_t>(at);
+  };
+  const std::size_t first = bound(1, 0);
+  const std::size_t last = bound(2, size);
+  if (first > last) fail("error calling slice: invalid slice index");
+  if (value.is_string()) return value.get<std::string>().substr(first, last - first);
+  Json part = Json::array();
+  for (std::size_t i = first; i < last; ++i) part.push_back(value[i]);
+  return part;
+}
+
 // printf with %s %v %d %q %t and %%; a width may be given.
 std::string format(const std::vector<Json>& arguments) {
   const std::string pattern = string_argument(arguments[0]);
@@ -195,6 +217,7 @@ Json call(const std::string& name, const std::vector<Json>& arguments) {
                                     : arguments[0].size();
   }
   if (name == "index") return index(arguments[0], arguments);
+  if (name == "slice") return slice(arguments[0], arguments);
   if (name == "printf") return format(arguments);
   if (name == "not") return !is_true(arguments[0]);
   if (name == "and" || name == "or") {

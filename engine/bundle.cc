@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/trace.h"
+#include "engine/change_source.h"
 #include "engine/etc_files.h"
 #include "engine/host_facts.h"
 #include "engine/links.h"
@@ -174,6 +175,10 @@ void make_writable_layer(const fs::path& container_dir, const storage::OverlayPl
   const base::UniqueFd upper = base::open_file(plan.upper, O_RDONLY | O_DIRECTORY);
   base::while_doing(plan.upper.string(),
                     [&] { copy_directory_attributes(lower.get(), upper.get()); });
+  // By this file programs know that they are in a container.
+  const base::UniqueFd mark(
+      openat(upper.get(), kContainerMark + 1, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0755));
+  base::check(mark.get(), plan.upper.string() + kContainerMark);
 }
 
 }  // namespace engine

@@ -49,6 +49,7 @@ ChangeSource open_change_source(storage::Store& store, const storage::ContainerR
   if (!source.upper && errno != ENOENT) base::throw_errno(upper.string());
   source.lower = open_tree(store, store.load_image(row.image), {}).open_merged();
   source.hidden = mount_targets(store, options);
+  source.hidden.insert(kContainerMark);
   return source;
 }
 

@@ -10,6 +10,9 @@
 
 namespace engine {
 
+// An empty file, as docker makes it: no change of the container's, so diff and commit leave it out.
+inline constexpr char kContainerMark[] = "/.dockerenv";
+
 struct ChangeSource {
   base::UniqueFd upper;          // empty where the container was never started
   base::UniqueFd lower;          // the image's layers as one tree

@@ -38,10 +38,13 @@ struct Command {
   int (*run)(const Globals&, const Words&);
 };
 
-// --help was asked for, and has been answered.
-struct HelpShown {};
+// --help was asked for: the text to print, and what it was made from.
+struct HelpRequest {
+  std::string text, usage;
+  std::vector<Options::Help> options;
+};
 
-// Parses a command's words; `app` has its options. Throws kInvalid, or HelpShown.
+// Parses a command's words; `app` has its options. Throws kInvalid, or HelpRequest.
 void parse(Options& app, const Words& words);
 
 // Where a container's state is. Checks the id, which becomes a file name. Throws kInvalid.
@@ -99,6 +102,8 @@ int run_restore(const Globals&, const Words&);
 
 // The table in the order of help.
 const std::vector<Command>& commands();
+// Of the words before the command.
+HelpRequest help_of_globals();
 // The whole program after main() has protected its binary.
 int run_program(const Words& words);
 // Whether these words name a command that starts processes inside a container: our own binary must

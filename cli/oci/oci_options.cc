@@ -62,9 +62,9 @@ std::string_view kind_of(const Options::Target& target) {
   if (std::holds_alternative<bool*>(target)) return "";
   if (std::holds_alternative<std::string*>(target) ||
       std::holds_alternative<std::filesystem::path*>(target)) {
-    return " TEXT";
+    return "TEXT";
   }
-  return std::holds_alternative<std::vector<std::string>*>(target) ? " TEXT ..." : " NUMBER";
+  return std::holds_alternative<std::vector<std::string>*>(target) ? "TEXT ..." : "NUMBER";
 }
 
 std::string padded(std::string text) {
@@ -230,21 +230,31 @@ bool Options::parse(const std::vector<std::string>& words) {
 
 std::string Options::usage() const {
   std::string text =
-      "Usage: sampan-oci " + std::string(command_) + (command_.empty() ? "" : " ") + "[OPTIONS]";
+      "sampan-oci " + std::string(command_) + (command_.empty() ? "" : " ") + "[OPTIONS]";
   for (const Word& word : words_) {
     text += word.required ? " " + std::string(word.name) : " [" + std::string(word.name) + "]";
   }
   if (rest_ != nullptr) text += " " + std::string(rest_name_);
-  return text + "\n";
+  return text;
+}
+
+std::vector<Options::Help> Options::rows() const {
+  std::vector<Help> all;
+  for (const Row& row : rows_) {
+    Help& help = all.emplace_back();
+    help.names = row.names;
+    help.value = kind_of(row.target);
+    help.text = row.help;
+    if (!row.words.empty()) help.text += " (" + joined(row.words) + ")";
+  }
+  return all;
 }
 
 std::string Options::help() const {
-  std::string text = std::string(summary_) + "\n" + usage() + "\nOptions:\n";
-  for (const Row& row : rows_) {
-    text += padded("  " + std::string(row.names) + std::string(kind_of(row.target)));
-    text += row.help;
-    if (!row.words.empty()) text += " (" + joined(row.words) + ")";
-    text += "\n";
+  std::string text = std::string(summary_) + "\nUsage: " + usage() + "\n\nOptions:\n";
+  for (const Help& row : rows()) {
+    text += padded("  " + row.names + (row.value.empty() ? "" : " ") + row.value);
+    text += row.text + "\n";
   }
   return text;
 }

@@ -18,6 +18,11 @@ namespace cli_oci {
 // config.json, and this program starts once or twice for each container.
 class Options {
  public:
+  // What the help says of one of them.
+  struct Help {
+    std::string names, value, text;  // "-b,--bundle", "TEXT", ...
+  };
+
   // Where a value goes. A bool is an option without one ("--tty=false" takes it back); a list
   // collects those of an option that is given several times.
   using Target =
@@ -54,6 +59,9 @@ class Options {
   // False where the help was asked for. Throws kInvalid, naming option or word.
   bool parse(const std::vector<std::string>& words);
   std::string help() const;
+  // The same in pieces.
+  std::string usage() const;  // "sampan-oci run [OPTIONS] ID"
+  std::vector<Help> rows() const;
 
  private:
   struct Word {
@@ -67,7 +75,6 @@ class Options {
   };
 
   std::vector<Name> all_names() const;
-  std::string usage() const;
   static void set(const Row& row, const char* value);
   void take_words(const std::vector<std::string>& words);
 

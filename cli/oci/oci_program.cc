@@ -15,6 +15,8 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
+constexpr std::string_view kSummary = "Runs containers from OCI bundles";
+
 struct GlobalFlags {
   Globals globals;
   std::string log_format = "text", rootless = "auto", cgroup_manager;
@@ -108,7 +110,7 @@ int run_command(const GlobalFlags& flags, const std::string& name, const Words& 
 
 int dispatch(GlobalFlags& flags, const Words& words) {
   const auto at = static_cast<std::ptrdiff_t>(find_command(words));
-  Options app("", "Runs containers from OCI bundles");
+  Options app("", kSummary);
   add_globals(app, flags);
   const bool wants_help = !app.parse(Words(words.begin(), words.begin() + at));
   if (!wants_help && flags.version) {
@@ -132,9 +134,14 @@ bool names_command(const Words& words, std::string_view name) {
 }  // namespace
 
 void parse(Options& app, const Words& words) {
-  if (app.parse(words)) return;
-  print(app.help());
-  throw HelpShown{};
+  if (!app.parse(words)) throw HelpRequest{app.help(), app.usage(), app.rows()};
+}
+
+HelpRequest help_of_globals() {
+  GlobalFlags flags;
+  Options app("", kSummary);
+  add_globals(app, flags);
+  return {app.help() + command_list(), app.usage() + " COMMAND", app.rows()};
 }
 
 const std::vector<Command>& commands() {
@@ -171,7 +178,8 @@ int run_program(const Words& words) {
   GlobalFlags flags;
   try {
     return dispatch(flags, words);
-  } catch (const HelpShown&) {
+  } catch (const HelpRequest& request) {
+    print(request.text);
     return 0;
   } catch (const Error& error) {
     report_failure(flags.globals, error.what());

@@ -53,6 +53,24 @@ TEST(ContainerFlags, Volumes) {
   }
 }
 
+TEST(ContainerFlags, AnEntrypointMayBeAListAsPodmansIs) {
+  EXPECT_EQ(cli::parse_entrypoint(""), std::vector<std::string>());
+  EXPECT_EQ(cli::parse_entrypoint("/bin/sh"), std::vector<std::string>{"/bin/sh"});
+  EXPECT_EQ(cli::parse_entrypoint(R"(["sh", "-c"])"), (std::vector<std::string>{"sh", "-c"}));
+  for (const char* program : {"[", "[x", R"(["a", 1])", "[]"}) {
+    EXPECT_EQ(cli::parse_entrypoint(program), std::vector<std::string>{program});
+  }
+}
+
+TEST(ContainerFlags, SeveralNetworksInOneFlagAsPodmanHasThem) {
+  const auto options = options_of({"--net", "a,b", "--network-alias", "db"});
+  ASSERT_EQ(options.networks.size(), 2U);
+  for (const auto& network : options.networks) {
+    EXPECT_EQ(network.aliases, std::vector<std::string>{"db"});
+  }
+  EXPECT_EQ(options.networks[1].name, "b");
+}
+
 TEST(ContainerFlags, Mounts) {
   EXPECT_EQ(
       cli::parse_mount("type=bind,source=/a,target=/b,readonly"),

@@ -34,6 +34,9 @@ constexpr std::pair<const char*, const char*> kRendered[] = {
     {"{{index .Labels \"a.b\"}}", "x"},
     {"{{index .Labels \"none\"}}", ""},
     {"{{index .Env 1}}", "B=2"},
+    {"{{range .Env}}{{if slice . 0 2 | eq \"B=\"}}{{slice . 2 | printf \"%q\"}}{{end}}{{end}}",
+     "\"2\""},
+    {"{{slice .ID 1 2}}{{slice .ID}}{{slice .Env 1}}", "babc[B=2]"},
     {"{{(index .Mounts 0).Source}}", "/a"},
     {"{{len .Env}}", "2"},
     {"{{range .Env}}{{.}};{{end}}", "A=1;B=2;"},
@@ -75,9 +78,10 @@ TEST(Template, RefusesWhatItCannotRead) {
 }
 
 TEST(Template, RefusesWhatTheValueDoesNotHave) {
-  for (const char* text : {"{{.Missing}}", "{{.ID.Sub}}", "{{.Nothing.Sub}}", "{{bogus .ID}}",
-                           "{{index .Env 7}}", "{{split .Env \",\"}}", "{{join .Env}}", "{{$x}}",
-                           "{{range .ID}}{{end}}", "{{printf \"%s\"}}"}) {
+  for (const char* text :
+       {"{{.Missing}}", "{{.ID.Sub}}", "{{.Nothing.Sub}}", "{{bogus .ID}}", "{{index .Env 7}}",
+        "{{slice .ID 4}}", "{{slice .ID 2 1}}", "{{slice .Code 1}}", "{{split .Env \",\"}}",
+        "{{join .Env}}", "{{$x}}", "{{range .ID}}{{end}}", "{{printf \"%s\"}}"}) {
     SCOPED_TRACE(text);
     EXPECT_THROW(cli::Template(text).render(kValue), base::Error);
   }

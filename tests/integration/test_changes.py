@@ -28,6 +28,8 @@ def diff(engine, name="box"):
 
 
 def test_nothing_of_the_engines_own_is_a_change(container):
+    # Programs know by it that they are in a container.
+    assert sh(container, "stat -c '%F %a' /.dockerenv") == "regular empty file 755"
     assert diff(container) == []
 
 

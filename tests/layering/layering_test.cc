@@ -36,6 +36,7 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"cli/image",
      {"cli/image", "engine/image", "registry", "registry/remote", "storage", "storage/pack", "oci",
       "base"}},
+    {"cli/man", {"cli/man", "cli", "cli/oci"}},
     {"cli/registry", {"cli/registry", "registry", "registry/remote", "oci", "base"}},
 };
 
@@ -54,7 +55,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"seccomp.h", {"runtime", "cli/image", "cli/registry"}},
     {"rapidjson/", {"oci"}},
     {"CLI/", {"cli", "cli/image"}},
-    {"iostream", {"cli", "cli/oci", "cli/image"}},
+    {"iostream", {"cli", "cli/oci", "cli/image", "cli/man"}},
 };
 
 void check_file(const fs::path& root, const fs::path& file) {
