@@ -206,16 +206,28 @@ int run_volume_ls(const Globals& globals, const Words& words) {
 
 int run_volume_inspect(const Globals& globals, const Words& words) {
   std::string format;
-  const Words arguments = parse_arguments(
+  bool all = false;
+  // podman's --all needs no name.
+  const bool says_all = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word == "-a" || word == "--all";
+  });
+  Words arguments = parse_arguments(
       {.command = "volume inspect",
        .synopsis = "[OPTIONS] VOLUME [VOLUME...]",
        .summary = "Display detailed information on one or more volumes",
-       .min_arguments = 1,
+       .min_arguments = says_all ? 0U : 1U,
        .max_arguments = kAnyNumber},
-      {{"-f,--format", "string", "Format output using a Go template, or \"json\"", &format}},
+      {{"-a,--all", "", "Display all volumes", &all},
+       {"-f,--format", "string", "Format output using a Go template, or \"json\"", &format}},
       words);
   Documents documents(format);
   engine::Engine engine(globals.config);
+  if (all) {
+    arguments.clear();
+    for (const storage::VolumeRow& row : engine.store().list_volumes()) {
+      arguments.push_back(row.name);
+    }
+  }
   const int code = for_each_argument(arguments, [&](const std::string& name) {
     documents.add(describe_volume(load_volume(engine.store(), name), engine.store()).dump());
   });

@@ -141,10 +141,11 @@ unset XDG_RUNTIME_DIR SUDO_USER
 docker import -q /run/image.tar local/box > /dev/null 2>&1 || docker import /run/image.tar local/box > /dev/null
 trap 'docker rm -f box copy > /dev/null 2>&1 || true; rmdir /sys/fs/cgroup$group /sys/fs/cgroup/*$group 2> /dev/null || true' EXIT
 echo "host-file-$$" > /root/from-the-host
+echo 'echo "in $CONTAINER_ID as $(id -un)"; cat /root/from-the-host; test -d /run/host/etc && echo sees-the-host' > /root/look
 
 echo "== create"; distrobox-create --image local/box --name box --no-entry --yes 2>&1
 echo "== list"; distrobox-list --no-color 2>&1
-echo "== enter"; distrobox-enter --name box --no-tty -- sh -c 'echo "in $CONTAINER_ID as $(id -un)"; cat /root/from-the-host; test -d /run/host/etc && echo sees-the-host' 2>&1
+echo "== enter"; distrobox-enter --name box --no-tty -- sh /root/look 2>&1
 echo "== again"; distrobox-enter --name box --no-tty -- touch /root/from-the-box 2>&1
 [ -e /root/from-the-box ] && echo written-outside
 echo "== stop"; distrobox-stop --yes box 2>&1
@@ -157,7 +158,7 @@ docker ps -aq | wc -l
 
 # What distrobox-init calls in the container, and what it only wants to be there.
 CALLED = ("bash", "mount", "umount", "findmnt", "useradd", "usermod", "groupadd", "getent")
-WANTED = ("sudo", "pinentry", "curl", "lsof")
+WANTED = ("sudo", "pinentry", "curl", "lsof", "passwd", "chpasswd")
 
 
 def box_image(folder):
@@ -179,6 +180,7 @@ def box_image(folder):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(word, target)
     for name in WANTED:
+        (root / "bin" / name).unlink(missing_ok=True)
         (root / "bin" / name).write_text("#!/bin/sh\n")
         (root / "bin" / name).chmod(0o755)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
