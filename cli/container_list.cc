@@ -375,8 +375,8 @@ int run_ps(const Globals& globals, const Words& words) {
       });
       continue;
     }
-    nlohmann::json row = container_row(
-        info, now, truncation, [&](const std::string& name) { return listing.uses(name); });
+    nlohmann::json row = container_row(info, now, truncation,
+                                       [&](const std::string& name) { return listing.uses(name); });
     row["Size"] = sizes ? sizes->render(info.row) : "0B";  // docker's, where nobody asks
     Template::Methods methods;
     methods["Label"] = [&](const std::string& name) {
