@@ -409,7 +409,7 @@ def main():
     engines, registry = [], None
     try:
         registry = RealRegistry(disk.path / "registry")
-        images = make_images(registry, disk.path, "pull" in only)
+        images = make_images(registry, disk.path, bool(only & {"pull", "push"}))
         start_installed(engines, disk.path, BINARIES, arguments.peers.split(","))
         print("versions: " + ", ".join(f"{engine.name} {engine.version()}" for engine in engines), flush=True)
         table = Table()
