@@ -90,6 +90,21 @@ def test_df_agrees_with_du(sampan, registry, busybox):
     sampan.run("rm", "one")
 
 
+def test_df_counts_the_files_of_a_copied_layer_once(sampan, registry):
+    """A layer over another's private directory is a copy of hard links; one that only takes times is none."""
+    bottom = images.LayerTar().directory("opt/", mode=0o711, mtime=1_500_000_000).directory("srv/", mtime=1_500_000_000).bytes()
+    copied = images.LayerTar().add("opt/noise", random.Random(1).randbytes(4_000_000)).bytes()
+    timed = images.LayerTar().add("srv/noise", random.Random(2).randbytes(2_000_000)).bytes()
+    registry.push("copied", "1", images.Image([bottom, copied, timed], config={"Cmd": ["x"]}))
+    sampan.run("pull", "-q", f"{registry.host}/copied:1")
+    assert len(list((sampan.root / "layers").iterdir())) == 4
+    real, shown = du(sampan.root / "layers"), parse_size(usage(sampan)["Images"]["Size"])
+    assert 6e6 < real < 6.5e6 and abs(shown - real) <= max(0.01 * real, 3 * 4096), (shown, real)
+    assert check(sampan) == "Everything is as it should be.\n"
+    sampan.run("rmi", f"{registry.host}/copied:1")
+    wait_until(lambda: not list((sampan.root / "layers").iterdir()), what="the layers' end")
+
+
 def test_image_prune_removes_what_has_no_tag(sampan, registry, busybox):
     sampan.run("pull", "-q", busybox)
     old = push_noise(registry, "moved", 400_000, seed=1)
