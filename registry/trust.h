@@ -9,8 +9,9 @@
 
 namespace registry {
 
-// How far away an address literal is. A name says nothing about that, but "localhost" does.
-enum class Reach {  // the nearer the greater
+// How far away an address literal is, the nearer the greater. A name says nothing about that, but
+// "localhost" does.
+enum class Reach {
   kPublic,    // and every name
   kPrivate,   // RFC 1918, RFC 6598, unique local IPv6
   kLoopback,  // 127.0.0.0/8, ::1, localhost
