@@ -47,7 +47,7 @@ def test_the_package_says_what_it_needs(package):
 
 
 def test_lintian_finds_no_error(package):
-    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--no-tag-display-limit", package],
+    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", package],
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -116,8 +116,8 @@ inside dpkg -i /mnt/in/sampan.deb
 inside dpkg -V sampan
 inside dpkg -s sampan | grep Status
 [ "$(inside readlink -f /usr/bin/sampan)" = /usr/libexec/sampan/sampan ]
-inside sh -c 'command -v sampan sampan-oci'
-inside sampan version | head -n 1
+inside sh -c 'command -v sampan; command -v sampan-oci'
+inside sampan --version
 [ ! -e "$root/var/lib/sampan" ] || { echo "installing made a store"; exit 1; }
 inside man -w sampan-run sampan-container-ls sampan-oci
 inside bash -c '. /usr/share/bash-completion/completions/sampan && complete -p sampan'
@@ -142,7 +142,7 @@ inside dpkg -i /mnt/in/sampan.deb
 
 echo "== remove"
 inside dpkg -r sampan
-inside sh -c 'command -v sampan sampan-oci' && exit 1
+inside sh -c 'command -v sampan || command -v sampan-oci' && exit 1
 [ -e "$root/var/lib/sampan/sampan.db" ] || { echo "removing took the images away"; exit 1; }
 inside dpkg -P sampan
 inside dpkg -s sampan 2> /dev/null | grep Status && exit 1
@@ -164,9 +164,9 @@ def test_it_installs_works_and_goes_without_a_trace(package, sampan, busybox, tm
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     out = done.stdout
-    assert "install ok installed" in out and "/usr/bin/sampan-oci" in out and "sampan version 0.1.0" in out
-    assert "complete -F _sampan sampan" in out and "man8/sampan-oci.8.gz" in out
-    assert "said in a container" in out
+    for said in ("install ok installed", "/usr/bin/sampan-oci", "sampan version 0.1.0", "complete -F _sampan sampan",
+                 "man8/sampan-oci.8.gz", "said in a container"):
+        assert said in out, f"{said} is missing:\n{out}"
     left = out[out.index("== left") + len("== left"):].split()
     assert left == [], left
     assert not list(work.iterdir()), "the system outside saw the mounts"
