@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "engine/network_links.h"
 #include "engine/network_settings.h"
 #include "oci/json.h"
 
@@ -59,7 +60,9 @@ Attachment parse_attachment(const Json& json) {
     endpoint.address6 = network::Ipv6::parse(json.at("address6").get<std::string>());
   }
   endpoint.has_default_route = json.value("defaultRoute", true);
-  for (const Json& port : json.at("ports")) endpoint.ports.push_back(parse_port(port));
+  if (const auto ports = json.find("ports"); ports != json.end()) {
+    for (const Json& port : *ports) endpoint.ports.push_back(parse_port(port));
+  }
   return attachment;
 }
 
@@ -106,11 +109,14 @@ std::string render_network_state(const NetworkState& state) {
   return list.dump();
 }
 
-NetworkState parse_network_state(std::string_view text) {
+namespace {
+
+template <class Parse>
+NetworkState parse_attachments(std::string_view text, Parse parse) {
   NetworkState state;
   if (text.empty()) return state;
   try {
-    const Json list = oci::parse_json(text);
+    const Json list = parse(text);
     if (!list.is_array()) {
       throw base::Error(base::ErrorKind::kInvalid, "networks of the container: not a list");
     }
@@ -120,6 +126,20 @@ NetworkState parse_network_state(std::string_view text) {
                       std::string("networks of the container: ") + error.what());
   }
   return state;
+}
+
+}  // namespace
+
+NetworkState parse_network_state(std::string_view text) {
+  return parse_attachments(text, [](std::string_view json) { return oci::parse_json(json); });
+}
+
+NetworkState parse_network_links(std::string_view text) {
+  const auto is_wanted = [](int, Json::parse_event_t event, const Json& parsed) {
+    return event != Json::parse_event_t::key || parsed != "ports";
+  };
+  return parse_attachments(text,
+                           [&](std::string_view json) { return Json::parse(json, is_wanted); });
 }
 
 }  // namespace engine

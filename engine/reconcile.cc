@@ -16,6 +16,7 @@
 #include "base/trace.h"
 #include "engine/exit_record.h"
 #include "engine/monitor_start.h"
+#include "engine/network_links.h"
 #include "engine/network_restore.h"
 
 namespace engine {
@@ -78,7 +79,7 @@ bool settle_leftover(storage::Store& store, const RunDirectory& directory, const
 // Of a container that runs; nothing where its file is just being written.
 NetworkState find_networks(const RunDirectory& directory) {
   try {
-    return parse_network_state(base::find_file(directory.network_file()).value_or(""));
+    return parse_network_links(base::find_file(directory.network_file()).value_or(""));
   } catch (const base::Error&) {
     return {};
   }

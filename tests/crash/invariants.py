@@ -36,6 +36,11 @@ def read_words(path):
         return []
 
 
+def interrupted_removals(store):
+    """Volumes of which a killed `volume rm` has left the row."""
+    return [row["name"] for row in rows_of(store, "volumes") if not (store.root / "volumes" / row["name"]).exists()]
+
+
 def names_in(folder):
     try:
         return set(os.listdir(folder))
@@ -92,8 +97,10 @@ class Snapshot:
         for name in names_in(self.store.root / "staging"):
             yield f"staging/{name}"
         volumes = {row["name"] for row in rows_of(self.store, "volumes")}
-        for name in names_in(self.store.root / "volumes") ^ volumes:
-            yield f"volume {name} has a " + ("row only" if name in volumes else "directory only")
+        # Of a `volume create` that was killed an empty directory stays until the next thorough sweep.
+        for name in names_in(self.store.root / "volumes") - volumes:
+            if names_in(self.store.root / "volumes" / name / "_data"):
+                yield f"volume {name} has files, but no row"
 
     def check_processes(self):
         monitors = set(self.store.monitors())

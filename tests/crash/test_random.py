@@ -101,6 +101,8 @@ class Drive:
 
     def check_end(self):
         """Everything is removed, and nothing is left."""
+        for name in invariants.interrupted_removals(self.store):
+            self.store.run("volume", "rm", name, code=None)
         found = self.store.run("system", "check", code=None)
         if found.returncode != 0 or found.stdout.strip() != "Everything is as it should be.":
             self.fail(f"system check: {found.stdout}{found.stderr}")
@@ -110,6 +112,7 @@ class Drive:
         self.check()
         self.store.check_clean()
         wait_until(lambda: not invariants.names_in(self.store.root / "trash"), what="an empty trash")
+        assert invariants.names_in(self.store.root / "volumes") == set()
         for table in ("containers", "options", "leases", "hosts", "volumes"):
             assert invariants.rows_of(self.store, table) == []
         assert sorted(row["name"] for row in invariants.rows_of(self.store, "networks")) in ([], ["bridge", "host", "none"])

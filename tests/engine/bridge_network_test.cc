@@ -62,6 +62,15 @@ TEST(NetworkState, SurvivesTheRoundTrip) {
   EXPECT_EQ(read.find("red"), nullptr);
 }
 
+TEST(NetworkState, LinksAreAllButThePorts) {
+  NetworkState state = example_state();
+  const NetworkState links = parse_network_links(render_network_state(state));
+  state.attachments[1].endpoint.ports.clear();
+  EXPECT_EQ(render_network_state(links), render_network_state(state));
+  EXPECT_TRUE(parse_network_links("").attachments.empty());
+  EXPECT_THROW(parse_network_links("[{"), base::Error);
+}
+
 TEST(NetworkState, NothingIsNothing) {
   EXPECT_EQ(render_network_state({}), "");
   EXPECT_TRUE(parse_network_state("").attachments.empty());
