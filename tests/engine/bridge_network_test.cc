@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "engine/network_links.h"
 #include "engine/network_state.h"
 
 namespace engine {
