@@ -69,7 +69,8 @@ TEST(Completion, OffersEveryFlagOfEveryCommand) {
     typed.emplace_back(command.name.substr(0, space));
     if (space != std::string_view::npos) typed.emplace_back(command.name.substr(space + 1));
     typed.emplace_back("--");
-    for (const cli::FlagHelp& flag : cli::help_of(command).flags()) {
+    const cli::HelpRequest help = cli::help_of(command);
+    for (const cli::FlagHelp& flag : help.flags()) {
       const std::string name = flag.names.substr(flag.names.find("--"));
       EXPECT_TRUE(offers(typed, name.substr(0, name.find(',')))) << command.name << " " << name;
       ++flags;
