@@ -48,7 +48,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"archive.h", {"storage/unpack", "storage/pack"}},
     {"isa-l", {"storage/unpack", "storage/pack"}},
     {"zstd.h", {"storage/unpack", "storage/pack"}},
-    {"zlib.h", {"storage/pack", "storage/pack/deflate"}},
+    {"zlib.h", {"base", "storage/pack", "storage/pack/deflate"}},
     {"sqlite3.h", {"storage"}},
     {"libmnl/", {"network"}},
     {"libnftnl/", {"network"}},
