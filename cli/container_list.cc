@@ -378,7 +378,7 @@ int run_ps(const Globals& globals, const Words& words) {
     nlohmann::json row = container_row(info, now, truncation,
                                        [&](const std::string& name) { return listing.uses(name); });
     row["Size"] = sizes ? sizes->render(info.row) : "0B";  // docker's, where nobody asks
-    Template::Methods methods;
+    engine::Template::Methods methods;
     methods["Label"] = [&](const std::string& name) {
       const auto labels = nlohmann::json::parse(info.row.labels.empty() ? "{}" : info.row.labels);
       return labels.value(name, std::string());

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/template.h"
+#include "engine/template.h"
 
 namespace cli {
 
@@ -22,7 +22,7 @@ class Documents {
 
  private:
   bool is_compact_ = false;
-  std::optional<Template> template_;
+  std::optional<engine::Template> template_;
   nlohmann::ordered_json found_ = nlohmann::ordered_json::array();
 };
 

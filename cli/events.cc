@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "cli/filters.h"
 #include "cli/moments.h"
-#include "cli/template.h"
+#include "engine/template.h"
 
 namespace cli {
 namespace {
@@ -124,7 +124,7 @@ class EventPrinter {
 
  private:
   bool as_json_;
-  std::optional<Template> template_;
+  std::optional<engine::Template> template_;
 };
 
 }  // namespace

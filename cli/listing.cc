@@ -111,9 +111,9 @@ class Table {
 
 struct Listing::State {
   enum class Kind { kTable, kJson, kLines } kind = Kind::kLines;
-  std::optional<Template> format;
-  std::optional<std::vector<Template::Piece>> pieces;  // of a simple format
-  std::optional<std::set<std::string>> fields;         // that the format looks at
+  std::optional<engine::Template> format;
+  std::optional<std::vector<engine::Template::Piece>> pieces;  // of a simple format
+  std::optional<std::set<std::string>> fields;                 // that the format looks at
   Table table;
   std::vector<std::string> lines;  // where it is no table
 
@@ -150,14 +150,14 @@ Listing::Listing(const std::string& format, const std::vector<std::string>& defa
                                     [&](const auto& name) { return headers.contains(name); });
   if (!are_known) state_->pieces.reset();
   if (state_->kind != State::Kind::kTable) return;
-  Template::Methods methods;
+  engine::Template::Methods methods;
   methods["Label"] = [](const std::string& name) { return name; };
   state_->add_line(state_->format->render(nlohmann::json(headers), methods));
 }
 Listing::Listing(Listing&&) noexcept = default;
 Listing::~Listing() = default;
 
-void Listing::add(const nlohmann::json& row, const Template::Methods& methods) {
+void Listing::add(const nlohmann::json& row, const engine::Template::Methods& methods) {
   if (state_->kind == State::Kind::kJson) {
     state_->lines.push_back(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
@@ -177,7 +177,7 @@ bool Listing::uses(const std::string& field) const {
 
 void Listing::add_fields(const Field& field) {
   std::vector<std::string> cells(1);
-  for (const Template::Piece& piece : *state_->pieces) {
+  for (const engine::Template::Piece& piece : *state_->pieces) {
     if (piece.is_field) {
       cells.back() += field(piece.text);
       continue;

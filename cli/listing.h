@@ -9,7 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "cli/template.h"
+#include "engine/template.h"
 
 namespace cli {
 
@@ -25,7 +25,7 @@ class Listing {
   Listing(Listing&&) noexcept;
   ~Listing();
 
-  void add(const nlohmann::json& row, const Template::Methods& methods = {});
+  void add(const nlohmann::json& row, const engine::Template::Methods& methods = {});
   // Whether a row's fields can be asked for one by one: then add_fields() may be called for it, and
   // no document is made for each row.
   bool is_simple() const;

@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/documents.h"
 #include "cli/listing.h"
-#include "cli/template.h"
+#include "engine/template.h"
 #include "engine/networks.h"
 
 namespace cli {
@@ -133,7 +133,7 @@ int run_network_ls(const Globals& globals, const Words& words) {
       print(row["ID"].get<std::string>() + "\n");
       continue;
     }
-    Template::Methods methods;
+    engine::Template::Methods methods;
     methods["Label"] = [&](const std::string& name) {
       const auto labels = nlohmann::json::parse(info.row.labels, nullptr, false);
       return labels.value(name, std::string());

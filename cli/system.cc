@@ -8,7 +8,7 @@
 
 #include "base/time.h"
 #include "cli/command.h"
-#include "cli/template.h"
+#include "engine/template.h"
 #include "cli/version.h"
 
 namespace cli {
@@ -21,7 +21,7 @@ int show(const Json& value, const std::string& format) {
   if (format == "json") {
     print(value.dump() + "\n");
   } else if (!format.empty()) {
-    print(Template(format).render(nlohmann::json::parse(value.dump())) + "\n");
+    print(engine::Template(format).render(nlohmann::json::parse(value.dump())) + "\n");
   } else {
     for (const auto& [key, item] : value.items()) {
       print(" " + key + ": " + (item.is_string() ? item.get<std::string>() : item.dump()) + "\n");

@@ -12,7 +12,7 @@
 #include "cli/command.h"
 #include "cli/documents.h"
 #include "cli/listing.h"
-#include "cli/template.h"
+#include "engine/template.h"
 
 namespace cli {
 namespace {
@@ -183,7 +183,7 @@ int run_volume_ls(const Globals& globals, const Words& words) {
   for (const storage::VolumeRow& row : store.list_volumes()) {
     if (!matches_volume(filter, row, store)) continue;
     const Texts labels = volume_labels(row);
-    Template::Methods methods;
+    engine::Template::Methods methods;
     methods["Label"] = [labels](const std::string& key) {
       const auto found = labels.find(key);
       return found == labels.end() ? std::string() : found->second;

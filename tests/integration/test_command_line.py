@@ -40,7 +40,7 @@ WRONG = [
     ("ps --filter status=weird", 1, "invalid filter 'status=weird'"),
     ("ps --filter exited=x", 1, "invalid filter 'exited=x'"),
     ("ps -n x", 125, 'invalid argument "x" for "-n, --last" flag: invalid syntax'),
-    ("ps --format '{{.ID'", 1, "template parsing error: unclosed action"),
+    ("ps --format '{{.ID'", 1, "template parsing error: template: :1: unclosed action"),
     ("stop -t abc nope", 125, 'invalid argument "abc" for "-t, --timeout" flag: invalid syntax'),
     ("inspect nope", 1, "No such object: nope"),
     ("pull a:b:c", 1, "malformed tag"),

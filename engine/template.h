@@ -12,13 +12,13 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace cli {
+namespace engine {
 
-struct TemplateNode;
+struct TemplateTree;
 
-// Fields (.A.B), variables ($x), pipelines, if/else/with/range/end, comments, {{- trimming -}} and
-// the functions json join lower upper split title println print printf truncate pad len index eq ne
-// lt le gt ge not and or.
+// All of text/template's syntax but methods with several arguments: fields (.A.B), variables, which
+// may be assigned, pipelines, if, with, range, break, continue, define, template, block, comments,
+// {{- trimming -}}; Go's functions and docker's: template_functions.h.
 class Template {
  public:
   // {{.Label "x"}} on a row: called with the argument.
@@ -42,7 +42,7 @@ class Template {
   std::optional<std::set<std::string>> fields() const;
 
  private:
-  std::unique_ptr<TemplateNode> root_;
+  std::unique_ptr<TemplateTree> tree_;
 };
 
-}  // namespace cli
+}  // namespace engine
