@@ -10,6 +10,7 @@
 #include "engine/reconcile.h"
 #include "engine/signals.h"
 #include "engine/stop_signal.h"
+#include "engine/stuck_process.h"
 #include "runtime/container.h"
 
 namespace engine {
@@ -20,7 +21,8 @@ constexpr int kStuckMilliseconds = 2'000;
 // How long a program has, from its start, to come to its handlers.
 constexpr base::Nanoseconds kSettleTime = 1'000'000'000;
 constexpr int kSettleStepMilliseconds = 10;
-constexpr int kKillSeconds = 10;  // a process in an uninterruptible sleep may outlive SIGKILL
+constexpr int kKillSeconds = 10;              // what holds much memory takes a while to end
+constexpr int kMonitorMilliseconds = 30'000;  // for an answer
 
 // Whether the monitor said, within the time, how the container ended, or ended itself.
 bool wait_for_end(MonitorLink& link, int milliseconds) {
@@ -49,11 +51,38 @@ void ask_to_stop(MonitorLink& link, int signal) {
 
 void ask_monitor(MonitorLink& link, FrameType request) {
   link.send(request, {});
-  while (const auto frame = link.wait_next()) {
-    if (frame->type == FrameType::kDone) return;
-    if (frame->type == FrameType::kError) throw parse_error(frame->payload);
+  const base::Nanoseconds deadline = base::now() + kMonitorMilliseconds * 1'000'000LL;
+  for (;;) {
+    FrameReader::Frame frame{};
+    while (link.next(frame)) {
+      if (frame.type == FrameType::kDone) return;
+      if (frame.type == FrameType::kError) throw parse_error(frame.payload);
+    }
+    const auto left = (deadline - base::now()) / 1'000'000;
+    if (left <= 0) {
+      throw base::Error(base::ErrorKind::kUnavailable, "the container's monitor does not answer");
+    }
+    pollfd item = {.fd = link.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&item, 1, static_cast<int>(left)) > 0 && !link.receive()) {
+      throw base::Error(base::ErrorKind::kUnavailable, "the container ended just now");
+    }
   }
-  throw base::Error(base::ErrorKind::kUnavailable, "the container ended just now");
+}
+
+// After SIGKILL. Whoever is seen twice in an uninterruptible sleep is not waited for any longer.
+void wait_for_killed(MonitorLink& link, const storage::ContainerRow& row) {
+  if (wait_for_end(link, kStuckMilliseconds)) return;
+  signal_init(row, SIGKILL);  // should the monitor itself be stuck
+  std::string last;
+  for (int second = 0; second < kKillSeconds; ++second) {
+    if (wait_for_end(link, 1000)) return;
+    const std::string stuck = row.init.pid > 0 ? find_stuck_process(row.init.pid) : std::string();
+    if (!stuck.empty() && stuck == last) break;
+    last = stuck;
+  }
+  throw base::Error(
+      base::ErrorKind::kUnavailable,
+      "container " + row.id + " does not end, not even of SIGKILL" + explain_no_end(row));
 }
 
 // Whether the first process will not see the signal, however long one waits. True only of a program
@@ -97,11 +126,8 @@ void Engine::State::stop_running(const storage::ContainerRow& row, std::optional
   if (wait_for_end(*link, patience < 0 ? -1 : patience * 1000)) return note_stop();
   add_container_event(store, row, "kill", {{"signal", std::to_string(SIGKILL)}});
   ask_to_stop(*link, SIGKILL);
-  if (wait_for_end(*link, kStuckMilliseconds)) return note_stop();
-  signal_init(row, SIGKILL);  // should the monitor itself be stuck
-  if (wait_for_end(*link, kKillSeconds * 1000)) return note_stop();
-  throw base::Error(base::ErrorKind::kUnavailable,
-                    "container " + row.id + " does not end, not even of SIGKILL");
+  wait_for_killed(*link, row);
+  note_stop();
 }
 
 void Engine::State::kill_and_wait(const storage::ContainerRow& row) {
@@ -111,11 +137,7 @@ void Engine::State::kill_and_wait(const storage::ContainerRow& row) {
   // By the monitor, so that it knows before the container ends; by us, should it be stuck.
   ask_to_stop(*link, SIGKILL);
   if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
-  if (wait_for_end(*link, kStuckMilliseconds)) return;
-  signal_init(row, SIGKILL);
-  if (wait_for_end(*link, kKillSeconds * 1000)) return;
-  throw base::Error(base::ErrorKind::kUnavailable,
-                    "container " + row.id + " does not end, not even of SIGKILL");
+  wait_for_killed(*link, row);
 }
 
 void Engine::stop(std::string_view name_or_id, std::optional<int> seconds,
