@@ -183,6 +183,19 @@ def test_a_file_that_may_not_be_executed_says_why(engine, busybox, tmp_path):
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+def test_a_program_for_other_machines_or_libraries_says_so(engine, busybox, tmp_path):
+    program = bytearray(open("/usr/bin/true", "rb").read())
+    (tmp_path / "dynamic").write_bytes(program)
+    program[18:20] = b"\xf3\x00" if os.uname().machine != "riscv64" else b"\x3e\x00"  # e_machine, elf(5)
+    (tmp_path / "foreign").write_bytes(program)
+    for name in ("dynamic", "foreign"):
+        (tmp_path / name).chmod(0o755)
+    run = lambda name, code: engine.run("run", "--rm", "-v", f"{tmp_path}:/there", busybox, f"/there/{name}", code=code).stderr
+    assert "/ld-linux" in run("dynamic", 127)
+    foreign = run("foreign", 126)
+    assert "exec format error" in foreign and "riscv" in foreign.lower() or os.uname().machine == "riscv64"
+
+
 # Logs.
 
 def test_follow_loses_no_line_while_files_are_rotated_away(engine, busybox):
