@@ -25,7 +25,6 @@ std::int64_t parse_tail(const std::string& text) {
 
 int run_logs(const Globals& globals, const Words& words) {
   engine::LogOptions options;
-  bool details = false;
   std::string since;
   std::string until;
   std::string tail = "all";
@@ -41,7 +40,7 @@ int run_logs(const Globals& globals, const Words& words) {
        {"--since", "string", "Show logs since a timestamp or relative time (e.g. \"42m\")", &since},
        {"--until", "string", "Show logs before a timestamp or relative time (e.g. \"42m\")",
         &until},
-       {"--details", "", "Accepted for docker's sake; there are no extra details", &details}},
+       {"--details", "", "Show extra details provided to logs", &options.details}},
       words);
   options.since = parse_moment("--since", since);
   options.until = parse_moment("--until", until);

@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/host_facts.h"
-#include "engine/log_writer.h"
+#include "engine/log_plan.h"
 #include "engine/mount_plan.h"
 #include "engine/names.h"
 #include "engine/network_attach.h"
@@ -127,20 +127,7 @@ void check_options(const ContainerOptions& options, const oci::ImageConfig& imag
     throw base::Error(base::ErrorKind::kInvalid,
                       "cannot set --health-on-failure without a health check");
   }
-  if (options.log_driver != "json-file" && options.log_driver != "none") {
-    throw base::Error(base::ErrorKind::kInvalid,
-                      "logger: no log driver named '" + options.log_driver + "' is registered");
-  }
-  for (const auto& [key, value] : options.log_options) {
-    if (key == "max-size") {
-      parse_log_limits(value, {});
-    } else if (key == "max-file") {
-      parse_log_limits({}, value);
-    } else {
-      throw base::Error(base::ErrorKind::kInvalid,
-                        "unknown log opt '" + key + "' for json-file log driver");
-    }
-  }
+  check_log_driver(plan_log(options, {}));
 }
 
 std::string join(const std::vector<std::string>& words) {

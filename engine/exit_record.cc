@@ -149,8 +149,4 @@ void discard_container_files(storage::Store& store, const storage::ContainerRow&
   }
 }
 
-std::filesystem::path log_path(const storage::Store& store, const std::string& id) {
-  return store.container_dir(id) / (id + "-json.log");
-}
-
 }  // namespace engine

@@ -50,6 +50,4 @@ void record_status(storage::Store& store, const std::string& id, storage::Contai
 void discard_container_files(storage::Store& store, const storage::ContainerRow& row,
                              const ContainerOptions& options) noexcept;
 
-std::filesystem::path log_path(const storage::Store& store, const std::string& id);
-
 }  // namespace engine

@@ -3,12 +3,11 @@
 #include "base/error.h"
 #include "engine/bridge_network.h"
 #include "engine/bundle.h"
+#include "engine/container_log.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
-#include "engine/exit_record.h"
 #include "engine/inspect_resources.h"
 #include "engine/inspect_words.h"
-#include "engine/log_writer.h"
 #include "engine/process_plan.h"
 #include "engine/spec.h"
 
@@ -258,8 +257,9 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
       {"ResolvConfPath", (directory.path() / "resolv.conf").string()},
       {"HostnamePath", (directory.path() / "hostname").string()},
       {"HostsPath", (directory.path() / "hosts").string()},
-      {"LogPath",
-       input.options.log_driver == "none" ? "" : log_path(state_->store, row.id).string()},
+      {"LogPath", input.options.log_driver == "json-file"
+                      ? log_path(state_->store, row.id, input.options.log_driver).string()
+                      : ""},
       {"Name", "/" + row.name},
       {"RestartCount", row.restarts},
       {"Driver", "overlay2"},

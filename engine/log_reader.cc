@@ -6,24 +6,23 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/gzip.h"
 #include "base/process.h"
+#include "engine/log_file.h"
 
 namespace engine {
 namespace {
 
-constexpr std::size_t kChunk = 65536;
-constexpr std::size_t kMaxLine = 1U << 20U;  // far above what LogWriter writes
-
-fs::path numbered(const fs::path& path, int number) {
-  return number == 0 ? path : fs::path(path.string() + "." + std::to_string(number));
-}
+constexpr std::size_t kChunk = 256U << 10U;
+constexpr std::size_t kMaxRecord = 2U << 20U;  // far above what LogWriter writes
+constexpr int kAttempts = 100;
 
 base::UniqueFd open_log(const fs::path& path) {
   return base::UniqueFd(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -33,77 +32,71 @@ bool same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-// "2026-11-21T22:09:09.120000000Z": always nine digits, as docker's `logs -t`.
-std::string fixed_time(base::Nanoseconds time) {
-  std::string text = base::format_rfc3339(time);
-  const std::size_t dot = text.find('.');
-  const std::size_t zone = text.size() - 1;
-  if (dot == std::string::npos) return text.substr(0, zone) + ".000000000Z";
-  return text.substr(0, zone) + std::string(9 - (zone - dot - 1), '0') + "Z";
+// Waits for a moment: LogFile holds such a lock only to see whether somebody else does.
+void lock_shared(int fd) {
+  while (flock(fd, LOCK_SH) != 0 && errno == EINTR) {
+  }
 }
 
-// Counts newlines backwards from the end. The offset at which the last `wanted` lines start, or 0
-// with what is still wanted from older files.
-off_t find_tail_offset(int fd, std::int64_t& wanted) {
-  struct stat info = {};
-  base::check(fstat(fd, &info), "fstat");
-  std::string chunk(kChunk, '\0');
-  off_t end = info.st_size;
-  bool at_last_byte = true;
-  while (end > 0) {
-    const off_t start = std::max<off_t>(0, end - static_cast<off_t>(kChunk));
-    const ssize_t count = pread(fd, chunk.data(), static_cast<std::size_t>(end - start), start);
-    base::check(count, "read log");
-    for (ssize_t i = count; i-- > 0;) {
-      if (chunk[static_cast<std::size_t>(i)] == '\n' && !at_last_byte && --wanted == 0) {
-        return start + i + 1;
-      }
-      at_last_byte = false;
-    }
-    end = start;
+// Its content in a file of its own; empty for one that is damaged.
+base::UniqueFd inflate(int compressed) {
+  base::UniqueFd plain(base::check(memfd_create("log", MFD_CLOEXEC), "memfd_create"));
+  try {
+    base::inflate_gzip(compressed, plain.get());
+  } catch (const base::Error&) {
+    base::check(ftruncate(plain.get(), 0), "ftruncate");
   }
-  if (info.st_size > 0) --wanted;
-  return 0;
+  base::check(lseek(plain.get(), 0, SEEK_SET), "lseek");
+  return plain;
 }
 
 }  // namespace
 
-std::optional<LogEntry> parse_log_line(std::string_view line) {
-  const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return std::nullopt;
-  try {
-    LogEntry entry;
-    entry.text = json.at("log").get<std::string>();
-    entry.is_stderr = json.at("stream").get<std::string>() == "stderr";
-    entry.time = base::parse_rfc3339(json.at("time").get<std::string>());
-    return entry;
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-}
+LogReader::LogReader(fs::path path, LogFormat format, const LogOptions& options, LogSink sink)
+    : path_(std::move(path)),
+      options_(options),
+      format_(format),
+      decoder_(format),
+      view_(options, std::move(sink)) {}
 
-LogReader::LogReader(fs::path path, const LogOptions& options, Sink sink)
-    : path_(std::move(path)), options_(options), sink_(std::move(sink)) {}
-
-void LogReader::open_files() {
+bool LogReader::try_open_files() {
+  files_.clear();
+  bool was_there = false;
   for (int number = 0;; ++number) {
-    base::UniqueFd fd = open_log(numbered(path_, number));
-    if (!fd && number > 0) break;
-    if (fd) files_.push_back(std::move(fd));
+    base::UniqueFd fd = open_log(rotated_log(path_, number));
+    if (number == 0) was_there = static_cast<bool>(fd);
+    const bool is_compressed = !fd && number > 0;
+    if (is_compressed) fd = open_log(compressed_log(path_, number));
+    if (fd) {
+      files_.push_back({.fd = std::move(fd), .is_compressed = is_compressed});
+    } else if (number > 0) {
+      break;
+    }
   }
   std::reverse(files_.begin(), files_.end());
+  struct stat now = {};
+  const bool is_there = stat(path_.c_str(), &now) == 0;
+  if (!was_there || !is_there) return was_there == is_there;
+  struct stat newest = {};
+  base::check(fstat(files_.back().fd.get(), &newest), "fstat");
+  return same_file(newest, now);
 }
 
-LogReader::Place LogReader::find_tail() const {
+void LogReader::open_files() {
+  for (int attempt = 0; attempt < kAttempts && !try_open_files(); ++attempt) {
+  }
+}
+
+LogReader::Place LogReader::find_tail() {
   if (options_.tail < 0 || files_.empty()) return {};
   std::int64_t wanted = options_.tail;
   for (std::size_t i = files_.size(); i-- > 0;) {
-    if (wanted == 0) {
-      struct stat info = {};
-      base::check(fstat(files_[i].get(), &info), "fstat");
-      return {i, info.st_size};
+    File& file = files_[i];
+    if (wanted > 0 && file.is_compressed) {
+      file = {.fd = inflate(file.fd.get()), .is_compressed = false};
     }
-    const off_t offset = find_tail_offset(files_[i].get(), wanted);
+    if (wanted == 0) return {i, find_whole_length(file.fd.get(), format_)};
+    const off_t offset = find_tail_offset(file.fd.get(), format_, wanted);
     if (wanted == 0) return {i, offset};
   }
   return {};
@@ -113,42 +106,49 @@ void LogReader::read_existing() {
   open_files();
   const Place place = find_tail();
   for (std::size_t i = place.file; i < files_.size(); ++i) {
-    current_ = std::move(files_[i]);
+    File& file = files_[i];
+    go_on_with(file.is_compressed ? inflate(file.fd.get()) : std::move(file.fd));
+    file.fd.reset();
     if (i == place.file) base::check(lseek(current_.get(), place.offset, SEEK_SET), "lseek");
     read_rest();
   }
   files_.clear();
+  view_.flush();
+}
+
+// No record goes over from one file into the next.
+void LogReader::go_on_with(base::UniqueFd file) {
+  current_ = std::move(file);
+  partial_.clear();
 }
 
 void LogReader::read_rest() {
-  std::string chunk(kChunk, '\0');
+  std::size_t kept = partial_.size();
   for (;;) {
-    const ssize_t count = read(current_.get(), chunk.data(), chunk.size());
+    partial_.resize(kept + kChunk);
+    const ssize_t count = read(current_.get(), partial_.data() + kept, kChunk);
     if (count < 0 && errno == EINTR) continue;
     base::check(count, "read log");
+    partial_.resize(kept + static_cast<std::size_t>(count));
     if (count == 0) return;
-    partial_.append(chunk, 0, static_cast<std::size_t>(count));
-    std::size_t start = 0;
-    for (std::size_t end = 0; (end = partial_.find('\n', start)) != std::string::npos;) {
-      show(std::string_view(partial_).substr(start, end - start));
-      start = end + 1;
-    }
-    partial_.erase(0, start);
-    if (partial_.size() > kMaxLine) partial_.clear();
+    take_records();
+    kept = partial_.size();
     if (watch_ && take_changes()) find_newer_files();
   }
 }
 
-void LogReader::show(std::string_view line) {
-  const auto entry = parse_log_line(line);
-  if (!entry) return;
-  if (options_.since != 0 && entry->time < options_.since) return;
-  if (options_.until != 0 && entry->time > options_.until) {
-    past_end_ = true;
-    return;
+void LogReader::take_records() {
+  std::string_view rest = partial_;
+  for (;;) {
+    bool valid = false;
+    const std::size_t length = decoder_.take(rest, entry_, valid);
+    if (length == 0) break;
+    if (valid) view_.show(entry_);
+    rest.remove_prefix(length);
   }
-  if (!options_.timestamps) return sink_(entry->is_stderr, entry->text);
-  sink_(entry->is_stderr, fixed_time(entry->time) + " " + entry->text);
+  view_.flush();
+  partial_.erase(0, partial_.size() - rest.size());
+  if (partial_.size() > kMaxRecord) partial_.clear();
 }
 
 bool LogReader::try_find_newer_files() {
@@ -158,7 +158,7 @@ bool LogReader::try_find_newer_files() {
   std::vector<base::UniqueFd> found;
   struct stat first = {};
   for (int number = 0;; ++number) {
-    base::UniqueFd fd = open_log(numbered(path_, number));
+    base::UniqueFd fd = open_log(rotated_log(path_, number));
     if (!fd) break;
     struct stat info = {};
     base::check(fstat(fd.get(), &info), "fstat");
@@ -170,14 +170,13 @@ bool LogReader::try_find_newer_files() {
   struct stat now = {};
   if (stat(path_.c_str(), &now) != 0 || !same_file(now, first)) return false;
   for (auto fd = found.rbegin(); fd != found.rend(); ++fd) {
-    flock(fd->get(), LOCK_SH | LOCK_NB);  // see LogWriter::wait_for_followers()
+    lock_shared(fd->get());  // see LogFile::wait_for_followers()
     newer_.push_back(std::move(*fd));
   }
   return true;
 }
 
 void LogReader::find_newer_files() {
-  constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts && !try_find_newer_files(); ++attempt) {
   }
 }
@@ -202,7 +201,7 @@ void LogReader::drain() {
     find_newer_files();
     if (newer_.empty()) return;
     if (current_) read_rest();  // what was written before it was rotated
-    current_ = std::move(newer_.front());
+    go_on_with(std::move(newer_.front()));
     newer_.pop_front();
     read_rest();
   }
@@ -216,12 +215,12 @@ void LogReader::follow(int writer_pidfd) {
     setrlimit(RLIMIT_NOFILE, &files);
   }
   folder_ = base::open_file(path_.parent_path(), O_RDONLY | O_DIRECTORY);
-  flock(folder_.get(), LOCK_SH | LOCK_NB);
-  if (current_) flock(current_.get(), LOCK_SH | LOCK_NB);
+  lock_shared(folder_.get());
+  if (current_) lock_shared(current_.get());
   watch_.reset(base::check(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
   inotify_add_watch(watch_.get(), path_.parent_path().c_str(),
                     IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF);
-  for (bool ended = false; !ended && !past_end_;) {
+  for (bool ended = false; !ended && !view_.is_past_end();) {
     ended = base::has_exited(writer_pidfd);  // asked first: what is read after it is complete
     drain();
     if (ended) return;

@@ -16,12 +16,14 @@
 #include "base/trace.h"
 #include "engine/attach_protocol.h"
 #include "engine/bundle.h"
+#include "engine/container_log.h"
 #include "engine/engine.h"
 #include "engine/exit_record.h"
 #include "engine/monitor_loop.h"
 #include "engine/monitor_start.h"
 #include "engine/network_change.h"
 #include "engine/network_service.h"
+#include "engine/program_pages.h"
 #include "engine/start_hint.h"
 
 namespace engine {
@@ -95,17 +97,6 @@ runtime::KnownHost look_ahead() {
   }
 }
 
-LogWriter make_log(const storage::Store& store, const StartedContainer& container) {
-  const ContainerOptions& options = container.options;
-  if (options.log_driver == "none") return {};
-  const auto option = [&](const char* name) {
-    const auto it = options.log_options.find(name);
-    return it == options.log_options.end() ? std::string() : it->second;
-  };
-  return {log_path(store, container.row.id),
-          parse_log_limits(option("max-size"), option("max-file"))};
-}
-
 class Monitor {
  public:
   Monitor(Config config, Job job, base::UniqueFd control, std::optional<storage::Store> store,
@@ -126,7 +117,7 @@ class Monitor {
     }
     std::optional<StartedContainer> container;
     if (!start(container)) return 1;
-    greet(*container);
+    greet();
     while (carry(*container)) {
       container.reset();
       if (!start_again(container)) break;
@@ -142,6 +133,7 @@ class Monitor {
 
   void launch(std::optional<StartedContainer>& container) {
     try {
+      if (!loop_) open_container_log();
       container = create_from_bundle(*store_, config_, directory_, job_.id, host_.get());
       host_.reset();
       start_service(*container);
@@ -152,6 +144,12 @@ class Monitor {
       throw explain_refusal(
           oci::parse_runtime_spec(base::read_file(directory_.path() / "config.json")), error);
     }
+  }
+
+  // What may be refused is refused before anything runs.
+  void open_container_log() {
+    const storage::ContainerRow row = load_row(*store_, job_.id);
+    log_ = open_log(*store_, row, parse_options(row.options));
   }
 
   // On failure the row says why and the starter is told.
@@ -224,7 +222,7 @@ class Monitor {
     if (score && write(score.get(), kOomScore, sizeof kOomScore - 1) < 0) return;  // not permitted
   }
 
-  void greet(StartedContainer& container) {
+  void greet() {
     LoopHooks hooks = {
         .set_paused = [&](bool pause) { set_paused(pause); },
         .change_network = [&](std::string_view payload) { change_network(*running_, payload); },
@@ -233,10 +231,9 @@ class Monitor {
               service_->serve();
               become_small();
             },
-        .on_idle = [&] { become_small(); },
+        .on_idle = [&] { rest(); },
         .on_health = [&](const Health& health, bool changed) { record_health(health, changed); }};
-    loop_ = std::make_unique<MonitorLoop>(make_log(*store_, container), std::move(listener_),
-                                          std::move(hooks));
+    loop_ = std::make_unique<MonitorLoop>(std::move(log_), std::move(listener_), std::move(hooks));
     starter_->send(FrameType::kStarted, {});
     const bool attached = (job_.flags & kJobAttached) != 0;
     base::set_trace_sink({});
@@ -288,7 +285,7 @@ class Monitor {
     loop_->send_exit(end.code);
     container.process.root.reset();
     static_cast<void>(tear_down(directory_));  // what resists is tried again at the next end
-    become_small();
+    rest();
     bool stopped = false;
     if (loop_->wait(backoff_.next(base::now() - started), stopped)) return true;
     open_store();
@@ -335,7 +332,7 @@ class Monitor {
   void record_health(const Health& health, bool changed) {
     write_health(health);
     if (changed) record_health_change(*store_, job_.id, health);
-    become_small();
+    rest();
   }
 
   void set_paused(bool pause) {
@@ -347,12 +344,12 @@ class Monitor {
     open_store();
     record_status(*store_, job_.id,
                   pause ? storage::ContainerStatus::kPaused : storage::ContainerStatus::kRunning);
-    become_small();
+    rest();
   }
 
   void change_network(StartedContainer& container, std::string_view payload) {
     open_store();
-    const base::Cleanup shrink([&] { become_small(); });
+    const base::Cleanup shrink([&] { rest(); });
     change_running(*store_, config_, directory_, container, parse_network_change(payload));
     service_->update();
   }
@@ -360,6 +357,12 @@ class Monitor {
   void become_small() {
     store_.reset();
     malloc_trim(0);
+  }
+
+  // Where nothing is to be done for a while.
+  void rest() {
+    become_small();
+    forget_program_pages();
   }
 
   Config config_;
@@ -370,6 +373,7 @@ class Monitor {
   runtime::KnownHost host_;
   std::optional<NetworkService> service_;
   base::UniqueFd listener_;
+  LogWriter log_;  // until the loop has it
   std::unique_ptr<MonitorLoop> loop_;
   StartedContainer* running_ = nullptr;  // while the loop has it
   RestartBackoff backoff_;

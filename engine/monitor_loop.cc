@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kChunk = 65536;
 constexpr base::Nanoseconds kSecond = 1'000'000'000;
 constexpr base::Nanoseconds kIdleAfter = kSecond;
+constexpr base::Nanoseconds kLogLook = kSecond / 5;  // at its work in the background
 // After the first process has gone, so has its PID namespace: only a descriptor that was passed out
 // of the container can keep its pipes open. No such thing may keep `--rm` waiting.
 constexpr int kDrainMilliseconds = 100;
@@ -120,7 +121,9 @@ void MonitorLoop::update_interest() {
 
 int MonitorLoop::timeout() const {
   base::Nanoseconds next = 0;
-  for (const base::Nanoseconds at : {idle_at_, kill_at_, probe_ ? probe_->deadline() : 0}) {
+  const base::Nanoseconds look_at = log_.is_busy() ? monotonic() + kLogLook : 0;
+  for (const base::Nanoseconds at :
+       {idle_at_, kill_at_, look_at, probe_ ? probe_->deadline() : 0}) {
     if (at != 0 && (next == 0 || at < next)) next = at;
   }
   if (next == 0) return -1;
@@ -138,6 +141,7 @@ void MonitorLoop::step(int milliseconds) {
              events[static_cast<std::size_t>(i)].events);
   }
   forget_closed_clients();
+  log_.settle();
 }
 
 RunEnd MonitorLoop::run(StartedContainer& container, std::unique_ptr<HealthProbe> probe) {
@@ -224,6 +228,7 @@ bool MonitorLoop::read_output(base::UniqueFd& fd, Stream stream) {
     return false;
   }
   const std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
+  if (idle_at_ == 0) idle_at_ = monotonic() + kIdleAfter;
   log_.write(stream, bytes, base::now());
   const bool is_out = stream == Stream::kStdout;
   for (const auto& client : clients_) {

@@ -92,8 +92,8 @@ struct ContainerOptions {
   std::string stop_signal;
   std::optional<int> stop_timeout;  // seconds
   std::optional<int> oom_score_adj;
-  std::map<std::string, std::string> log_options;  // "max-size", "max-file"
-  std::string log_driver = "json-file";            // or "none"
+  std::map<std::string, std::string> log_options;  // of log_plan.h
+  std::string log_driver = "json-file";
   RestartRule restart;
   std::optional<oci::HealthCheck> health;  // once created: with what the image says
   std::string health_shell;                // the image's SHELL, a line each; empty: /bin/sh -c

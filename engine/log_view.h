@@ -1,0 +1,31 @@
+// LogView: what `logs` shows of records that are read one after the other, wherever they come from.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "engine/engine.h"
+#include "engine/log_format.h"
+
+namespace engine {
+
+using LogSink = std::function<void(bool is_stderr, std::string_view)>;
+
+class LogView {
+ public:
+  LogView(const LogOptions& options, LogSink sink) : options_(options), sink_(std::move(sink)) {}
+
+  void show(const LogEntry& entry);  // kept until flush(), or until the other stream's turn
+  void flush();
+  bool is_past_end() const { return past_end_; }  // a record later than `until` was seen
+
+ private:
+  LogOptions options_;
+  LogSink sink_;
+  std::string shown_;
+  bool shown_is_stderr_ = false;
+  bool past_end_ = false;
+};
+
+}  // namespace engine
