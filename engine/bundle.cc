@@ -173,12 +173,13 @@ void make_writable_layer(const fs::path& container_dir, const storage::OverlayPl
   // layer below.
   const base::UniqueFd lower = base::open_file(plan.lower.front(), O_RDONLY | O_DIRECTORY);
   const base::UniqueFd upper = base::open_file(plan.upper, O_RDONLY | O_DIRECTORY);
-  base::while_doing(plan.upper.string(),
-                    [&] { copy_directory_attributes(lower.get(), upper.get()); });
-  // By this file programs know that they are in a container.
+  // By this file programs know that they are in a container. It comes
+  // before the attributes: one of these is the time of the last change.
   const base::UniqueFd mark(
       openat(upper.get(), kContainerMark + 1, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0755));
   base::check(mark.get(), plan.upper.string() + kContainerMark);
+  base::while_doing(plan.upper.string(),
+                    [&] { copy_directory_attributes(lower.get(), upper.get()); });
 }
 
 }  // namespace engine
