@@ -352,38 +352,46 @@ int run_ps(const Globals& globals, const Words& words) {
       filters.wants_options() ||
       (!quiet && std::any_of(std::begin(kOfOptions), std::end(kOfOptions),
                              [&](const char* name) { return listing.uses(name); }));
-  std::vector<ContainerInfo> containers = filters.apply(engine::list_container_infos(
-      engine,
-      {.stopped = show_stopped || !filter_texts.empty(), .options_of_stopped = wants_options}));
+  const engine::InfoScope scope{.stopped = show_stopped || !filter_texts.empty(),
+                                .options_of_stopped = wants_options};
   const base::Nanoseconds now = base::now();
   const Truncation truncation = no_trunc ? Truncation::kFull : Truncation::kShort;
   std::optional<ContainerSizes> sizes;
   if (size && !quiet) sizes.emplace(engine.store());
   int shown = 0;
   std::string ids;
-  for (const ContainerInfo& info : containers) {
-    if (!is_up(info) && !show_stopped) continue;
-    if (last >= 0 && shown++ >= last) break;
+  const auto size_of = [&](const ContainerInfo& info) {
+    return sizes ? sizes->render(info.row) : "0B";  // docker's, where nobody asks
+  };
+  const auto show = [&](const ContainerInfo& info) {
+    if (!is_up(info) && !show_stopped) return true;
+    if (last >= 0 && shown++ >= last) return false;
     if (quiet) {
       ids += container_field(info, "ID", now, truncation) + "\n";
-      continue;
+      return true;
     }
     if (listing.is_simple()) {
       listing.add_fields([&](const std::string& name) {
-        return name == "Size" ? sizes->render(info.row)
-                              : container_field(info, name, now, truncation);
+        return name == "Size" ? size_of(info) : container_field(info, name, now, truncation);
       });
-      continue;
+      return true;
     }
     nlohmann::json row = container_row(info, now, truncation,
                                        [&](const std::string& name) { return listing.uses(name); });
-    row["Size"] = sizes ? sizes->render(info.row) : "0B";  // docker's, where nobody asks
+    row["Size"] = size_of(info);
     engine::Template::Methods methods;
     methods["Label"] = [&](const std::string& name) {
       const auto labels = nlohmann::json::parse(info.row.labels.empty() ? "{}" : info.row.labels);
       return labels.value(name, std::string());
     };
     listing.add(row, methods);
+    return true;
+  };
+  if (filter_texts.empty()) {
+    engine::visit_container_infos(engine, scope, show);
+  } else {
+    const auto containers = filters.apply(engine::list_container_infos(engine, scope));
+    static_cast<void>(std::all_of(containers.begin(), containers.end(), show));
   }
   print(quiet ? ids : listing.render());
   return 0;
