@@ -1,5 +1,6 @@
 #include "engine/events.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <poll.h>
 #include <sys/inotify.h>
@@ -13,6 +14,8 @@ namespace engine {
 namespace {
 
 constexpr int kLookAnyway = 2'000;  // milliseconds; should a file system not tell
+constexpr int kLookAgain = 20;      // milliseconds
+constexpr int kLooks = 3;
 
 base::UniqueFd watch_store(const storage::Store& store) {
   base::UniqueFd watch(base::check(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
@@ -63,11 +66,14 @@ std::vector<storage::Event> EventStream::take() {
 }
 
 void EventStream::wait(int milliseconds) {
-  const bool bounded = milliseconds >= 0 && milliseconds < kLookAnyway;
+  // A commit is written before it can be seen (SQLite's WAL-index comes after the log): who was
+  // woken by it looks some more times.
+  const int longest = looks_ > 0 ? kLookAgain : kLookAnyway;
+  const bool bounded = milliseconds >= 0 && milliseconds < longest;
   pollfd item = {.fd = watch_.get(), .events = POLLIN, .revents = 0};
-  if (poll(&item, 1, bounded ? milliseconds : kLookAnyway) < 0 && errno != EINTR) {
-    base::throw_errno("poll");
-  }
+  const int ready = poll(&item, 1, bounded ? milliseconds : longest);
+  if (ready < 0 && errno != EINTR) base::throw_errno("poll");
+  looks_ = ready > 0 ? kLooks : std::max(0, looks_ - 1);
   char buffer[4096];
   bool made_anew = false;
   for (ssize_t count = 0; (count = read(watch_.get(), buffer, sizeof buffer)) > 0;) {

@@ -34,6 +34,7 @@ class EventStream {
  private:
   storage::Store& store_;
   base::UniqueFd watch_;
+  int looks_ = 0;  // that are due after a change
   base::Nanoseconds since_;
   std::int64_t last_ = 0;
 };
