@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "engine/image_changes.h"
 
 namespace cli {
 namespace {
@@ -114,6 +115,7 @@ std::vector<Flag> ContainerFlags::isolation_flags() {
       {"--volumes-from", "list", "Mount volumes from the specified container(s)", &o.volumes_from},
       {"--volume-driver", "string", "Volume driver for the container (\"local\")", &volume_driver_},
       {"-p,--publish", "list", "Publish a container's port(s) to the host", &ports_},
+      {"--expose", "list", "Expose a port or a range of ports", &expose_},
       {"-P,--publish-all", "", "Publish all exposed ports to random ports", &o.publish_all},
       {"--dns", "list", "Set custom DNS servers", &o.dns},
       {"--dns-search", "list", "Set custom DNS search domains", &o.dns_search},
@@ -192,6 +194,11 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   for (const std::string& text : volumes_) options.mounts.push_back(parse_volume(text));
   for (const std::string& text : mounts_) options.mounts.push_back(parse_mount(text));
   for (const std::string& text : tmpfs_) options.mounts.push_back(parse_tmpfs(text));
+  for (const std::string& text : expose_) {
+    for (std::string& port : engine::parse_exposed_ports(text)) {
+      options.exposed_ports.push_back(std::move(port));
+    }
+  }
   for (const std::string& text : ports_) {
     for (const engine::PortOption& port : parse_ports(text)) options.ports.push_back(port);
   }

@@ -38,8 +38,8 @@ class ContainerFlags {
   std::optional<int> oom_score_adj_;
   ResourceFlags resources_;
   std::string shm_size_, pull_ = "missing";
-  std::vector<std::string> env_, env_files_, volumes_, mounts_, tmpfs_, ports_, ulimits_, labels_,
-      label_files_, sysctls_, log_options_, annotations_, uid_maps_, gid_maps_;
+  std::vector<std::string> env_, env_files_, volumes_, mounts_, tmpfs_, ports_, expose_, ulimits_,
+      labels_, label_files_, sysctls_, log_options_, annotations_, uid_maps_, gid_maps_;
   std::string volume_driver_, gpus_, isolation_, runtime_;
   bool unused_ = false;  // of flags that docker has kept without a meaning
   std::string restart_ = "no", health_cmd_, health_interval_, health_timeout_, health_start_period_,

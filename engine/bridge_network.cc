@@ -1,5 +1,6 @@
 #include "engine/bridge_network.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.h"
@@ -79,15 +80,15 @@ std::vector<PortOption> plan_ports(const ContainerOptions& options,
                                    const std::vector<std::string>& exposed) {
   std::vector<PortOption> ports = options.ports;
   if (!options.publish_all) return ports;
-  for (const std::string& text : exposed) {
+  const auto add = [&](const std::string& text) {
     const PortOption candidate = parse_exposed_port(text);
-    bool published = false;
-    for (const PortOption& port : options.ports) {
-      published = published || (port.container_port == candidate.container_port &&
-                                port.protocol == candidate.protocol);
-    }
+    const bool published = std::any_of(ports.begin(), ports.end(), [&](const PortOption& port) {
+      return port.container_port == candidate.container_port && port.protocol == candidate.protocol;
+    });
     if (!published) ports.push_back(candidate);
-  }
+  };
+  std::for_each(exposed.begin(), exposed.end(), add);
+  std::for_each(options.exposed_ports.begin(), options.exposed_ports.end(), add);
   return ports;
 }
 

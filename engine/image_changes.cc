@@ -119,22 +119,8 @@ std::uint16_t parse_port_number(const std::string& text, const std::string& whol
   return port;
 }
 
-void expose(const std::string& word, std::vector<std::string>& ports) {
-  const std::size_t slash = word.find('/');
-  const std::string protocol =
-      slash == std::string::npos ? "tcp" : base::lower_case(word.substr(slash + 1));
-  if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") {
-    refuse("Invalid proto: " + base::printable(protocol));
-  }
-  const std::string range = word.substr(0, slash);
-  const std::size_t dash = range.find('-');
-  const int first = parse_port_number(range.substr(0, dash), range);
-  const int last =
-      dash == std::string::npos ? first : parse_port_number(range.substr(dash + 1), range);
-  if (last < first) refuse("Invalid containerPort: " + base::printable(range));
-  for (int port = first; port <= last; ++port) {
-    ports.push_back(std::to_string(port) + "/" + protocol);
-  }
+void append(std::vector<std::string>& list, const std::vector<std::string>& more) {
+  list.insert(list.end(), more.begin(), more.end());
 }
 
 void make_set(std::vector<std::string>& names) {
@@ -196,7 +182,7 @@ void apply_change(const std::string& instruction, oci::ImageConfig& config) {
   } else if (name == "EXPOSE") {
     const Words words = split_words(text);
     if (words.empty()) refuse("EXPOSE requires at least one argument");
-    for (const std::string& word : words) expose(word, config.exposed_ports);
+    for (const std::string& word : words) append(config.exposed_ports, parse_exposed_ports(word));
     make_set(config.exposed_ports);
   } else if (name == "ONBUILD") {
     add_on_build(text, config);
@@ -212,6 +198,26 @@ void apply_change(const std::string& instruction, oci::ImageConfig& config) {
   }
 }
 
+std::vector<std::string> parse_exposed_ports(const std::string& text) {
+  const std::size_t slash = text.find('/');
+  const std::string protocol =
+      slash == std::string::npos ? "tcp" : base::lower_case(text.substr(slash + 1));
+  if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") {
+    refuse("Invalid proto: " + base::printable(protocol));
+  }
+  const std::string range = text.substr(0, slash);
+  const std::size_t dash = range.find('-');
+  const int first = parse_port_number(range.substr(0, dash), range);
+  const int last =
+      dash == std::string::npos ? first : parse_port_number(range.substr(dash + 1), range);
+  if (last < first) refuse("Invalid containerPort: " + base::printable(range));
+  std::vector<std::string> ports;
+  for (int port = first; port <= last; ++port) {
+    ports.push_back(std::to_string(port) + "/" + protocol);
+  }
+  return ports;
+}
+
 oci::ImageConfig config_of_container(oci::ImageConfig image, const ContainerOptions& options) {
   if (options.entrypoint) {
     image.entrypoint = *options.entrypoint;
@@ -225,6 +231,7 @@ oci::ImageConfig config_of_container(oci::ImageConfig image, const ContainerOpti
   if (!options.user.empty()) image.user = options.user;
   if (!options.working_dir.empty()) image.working_dir = options.working_dir;
   if (!options.stop_signal.empty()) image.stop_signal = options.stop_signal;
+  append(image.exposed_ports, options.exposed_ports);
   for (const PortOption& port : options.ports) {
     image.exposed_ports.push_back(std::to_string(port.container_port) + "/" +
                                   protocol_name(port.protocol));

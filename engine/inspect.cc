@@ -182,7 +182,9 @@ Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
   const ContainerOptions& options = input.options;
   const oci::ImageConfig& image = input.image_config;
   Json exposed = Json::object();
-  for (const std::string& port : image.exposed_ports) exposed[port] = Json::object();
+  for (const auto* list : {&image.exposed_ports, &options.exposed_ports}) {
+    for (const std::string& port : *list) exposed[port] = Json::object();
+  }
   for (const PortOption& port : options.ports) {
     exposed[port_key(port.container_port, port.protocol)] = Json::object();
   }

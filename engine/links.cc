@@ -16,7 +16,9 @@ namespace {
 std::vector<PortOption> exposed_ports(const ContainerOptions& options,
                                       const oci::ImageConfig& image) {
   std::vector<PortOption> ports;
-  for (const std::string& text : image.exposed_ports) ports.push_back(parse_exposed_port(text));
+  for (const auto* list : {&image.exposed_ports, &options.exposed_ports}) {
+    for (const std::string& text : *list) ports.push_back(parse_exposed_port(text));
+  }
   ports.insert(ports.end(), options.ports.begin(), options.ports.end());
   const auto order = [](const PortOption& port) {
     return std::pair(port.container_port, port.protocol != network::Protocol::kTcp);

@@ -141,6 +141,7 @@ void visit(Visitor& field, ContainerOptions& options) {
   field("ttyWidth", options.tty_width);
   field("mounts", options.mounts);
   field("ports", options.ports);
+  field("exposedPorts", options.exposed_ports);
   field("publishAll", options.publish_all);
   field("network", options.network);
   field("networks", options.networks);

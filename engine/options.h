@@ -70,6 +70,7 @@ struct ContainerOptions {
   std::uint16_t tty_height = 0, tty_width = 0;
   std::vector<MountOption> mounts;
   std::vector<PortOption> ports;
+  std::vector<std::string> exposed_ports;  // "80/tcp"; beside the image's and those of `ports`
   bool publish_all = false;
   NetworkMode network = NetworkMode::kBridge;
   std::vector<NetworkOption> networks;  // of kBridge; none: the default one

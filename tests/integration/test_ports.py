@@ -173,3 +173,18 @@ def test_ports_over_a_cni_network(engine, busybox, echo, tmp_path):
         assert clients == ["10.91.0.1", "198.51.100.2"]
     finally:
         subprocess.run(["ip", "link", "del", "cni-test1"], capture_output=True)
+
+
+def test_exposed_ports(engine, busybox):
+    engine.run("run", "-d", "--name", "exposed", "--expose", "7000-7001", "--expose", "53/UDP", "-P", busybox, "sleep", "100")
+    published = engine.out("port", "exposed").splitlines()
+    assert [line.split(" ")[0] for line in published if "0.0.0.0" in line] == ["53/udp", "7000/tcp", "7001/tcp"]
+    assert json.loads(engine.inspect("exposed", "{{json .Config.ExposedPorts}}")).keys() == {"53/udp", "7000/tcp", "7001/tcp"}
+    engine.run("run", "-d", "--name", "plain", "--expose", "7000", busybox, "sleep", "100")
+    assert engine.out("port", "plain") == ""
+    engine.run("commit", "plain", "with-port")
+    assert json.loads(engine.inspect("with-port", "{{json .Config.ExposedPorts}}")) == {"7000/tcp": {}}
+    for bad in ("80-70", "http", "80/ipx", "99999"):
+        assert "Invalid" in engine.run("run", "--rm", "--expose", bad, busybox, "true", code=125).stderr
+    engine.run("rm", "-f", "exposed", "plain")
+    engine.run("rmi", "with-port")
