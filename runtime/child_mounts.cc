@@ -172,6 +172,17 @@ int set_all_attributes(ChildState& child, int fd, const Op& op) noexcept {
   return 0;
 }
 
+// The same for a mount with nothing below it, where one call does.
+int set_attributes_of_one(ChildState& child, int fd, const Op& op) noexcept {
+  if (op.propagation != 0 && op.recursive_propagation != 0) {
+    return set_all_attributes(child, fd, op);
+  }
+  const uint64_t set = (op.recursive_set & ~op.attr_clear) | op.attr_set;
+  const uint64_t clear = op.recursive_clear | op.attr_clear;
+  const int result = set_attributes(fd, set, clear, op.propagation | op.recursive_propagation, 0);
+  return result != 0 ? keep_flags(child, fd) : 0;
+}
+
 // What the file system itself says about the failure; see fsopen(2).
 void keep_message(ChildState& child, int context_fd) noexcept {
   const int saved = last_error;
@@ -315,7 +326,12 @@ int bind_mount(ChildState& child, const Op& op) noexcept {
   }
   if (mount_fd < 0) return -1;
   const int target_fd = open_target(child, op.target, is_directory(mount_fd), op.flags);
-  int result = target_fd < 0 ? -1 : set_all_attributes(child, mount_fd, op);
+  int result = -1;
+  if (target_fd >= 0) {
+    const bool is_one = op.fd < 0 && op.source != nullptr && (op.flags & kRecursive) == 0;
+    result = is_one ? set_attributes_of_one(child, mount_fd, op)
+                    : set_all_attributes(child, mount_fd, op);
+  }
   if (result == 0) result = attach(mount_fd, target_fd);
   close_fd(mount_fd);
   close_fd(target_fd);

@@ -115,7 +115,8 @@ extern "C" [[gnu::used, gnu::visibility("hidden")]] void protect_at_entry(const 
   struct statfs info;
   info.f_flags = 0;
   if (read_only(call(SYS_statfs, of(kSelf), of(&info), 0, 0, 0), info) != 0) return;
-  const long view = call(SYS_open_tree, AT_FDCWD, of(kSelf), OPEN_TREE_CLONE | O_CLOEXEC, 0, 0);
+  // Stays open over the execve: see oci_view.h.
+  const long view = call(SYS_open_tree, AT_FDCWD, of(kSelf), OPEN_TREE_CLONE, 0, 0);
   if (view < 0) return;
   mount_attr attributes;
   attributes.attr_set = MOUNT_ATTR_RDONLY;

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "cli/oci/oci_command.h"
 #include "cli/oci/oci_session.h"
+#include "cli/oci/oci_view.h"
 
 namespace cli_oci {
 namespace {
@@ -132,6 +133,7 @@ oci::Process make_process(const oci::RuntimeSpec& spec, const ExecFlags& flags) 
 
 int run_exec(const Globals& globals, const Words& words) {
   const ExecFlags flags = parse_flags(words);
+  respect_preserved(flags.preserve_fds);
   const runtime::State state = load(globals, flags.id);
   const fs::path state_dir = state_dir_of(globals, flags.id);
   const oci::RuntimeSpec spec = load_spec_of(state_dir, state);
@@ -161,6 +163,7 @@ int run_exec(const Globals& globals, const Words& words) {
   }
   Session session;
   runtime::Executed executed = runtime::exec(state_dir, spec, process, options);
+  close_view();
   write_pid_file(flags.pid_file, executed.process.pid);
   return session.wait(executed.process.pid, executed.pidfd.get(), std::move(executed.console));
 }

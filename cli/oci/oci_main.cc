@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "cli/oci/oci_command.h"
+#include "cli/oci/oci_view.h"
 
 namespace {
 
@@ -29,6 +30,7 @@ void prepare_heap() {
 
 [[gnu::constructor(kFirst)]] void prepare(int argc, char** argv) {
   if (argc < 2 || !cli_oci::enters_container({argv + 1, argv + argc})) return;
+  cli_oci::find_view();
   runtime::protect_self(argv);
   prepare_heap();
 }

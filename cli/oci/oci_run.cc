@@ -11,6 +11,7 @@
 #include "cli/oci/oci_command.h"
 #include "cli/oci/oci_log.h"
 #include "cli/oci/oci_session.h"
+#include "cli/oci/oci_view.h"
 
 namespace cli_oci {
 namespace {
@@ -68,6 +69,7 @@ void add_activation(Request& request) {
 
 Request make_request(const Globals& globals, const RunFlags& flags, bool leaves) {
   Request request;
+  respect_preserved(flags.preserve_fds + count_listen_fds());
   const fs::path bundle = bundle_of(flags.bundle);
   request.spec = load_spec(bundle, flags.config);
   request.has_other_config = !flags.config.empty();
@@ -165,6 +167,7 @@ int run_run(const Globals& globals, const Words& words) {
       write_pid_file(flags.pid_file, created.init.pid);
       runtime::start(created);
     }
+    close_view();
     const NotifySocket* const notify = request.notify ? &*request.notify : nullptr;
     if (session) {
       code =

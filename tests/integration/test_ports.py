@@ -178,7 +178,7 @@ def test_ports_over_a_cni_network(engine, busybox, echo, tmp_path):
 def test_exposed_ports(engine, busybox):
     engine.run("run", "-d", "--name", "exposed", "--expose", "7000-7001", "--expose", "53/UDP", "-P", busybox, "sleep", "100")
     published = engine.out("port", "exposed").splitlines()
-    assert [line.split(" ")[0] for line in published if "0.0.0.0" in line] == ["53/udp", "7000/tcp", "7001/tcp"]
+    assert sorted(line.split(" ")[0] for line in published if "0.0.0.0" in line) == ["53/udp", "7000/tcp", "7001/tcp"]
     assert json.loads(engine.inspect("exposed", "{{json .Config.ExposedPorts}}")).keys() == {"53/udp", "7000/tcp", "7001/tcp"}
     engine.run("run", "-d", "--name", "plain", "--expose", "7000", busybox, "sleep", "100")
     assert engine.out("port", "plain") == ""

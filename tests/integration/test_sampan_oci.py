@@ -240,6 +240,30 @@ def test_terminal_through_a_console_socket(runtime, tmp_path):
     runtime.run("delete", "--force", "a", check=True)
 
 
+def test_our_own_descriptors_stay_ours(runtime):
+    """The read-only view of the program, signals, sockets: none of them is a container's or a hook's, and none is preserved."""
+    seen = runtime.bundle / "hook.fds"
+    hook = runtime.bundle / "hook"
+    hook.write_text(f"#!/bin/sh\nls -l /proc/self/fd > {seen}\n")
+    hook.chmod(0o755)
+
+    def with_hook(spec):
+        spec["hooks"] = {"createRuntime": [{"path": str(hook)}]}
+
+    listing = ["/bin/ls", "-l", "/proc/self/fd"]
+    running(runtime, "z")
+    outputs = [runtime.run("exec", "z", *listing, check=True).stdout]
+    for name, change in (("a", None), ("b", with_hook)):
+        runtime.write(name, *listing, change=change)
+        outputs.append(runtime.run("run", "-b", runtime.bundle, name, check=True).stdout)
+    for output in outputs:
+        assert len(output.splitlines()) == 5, output  # "total", three, and the listing's own
+    assert " -> " in seen.read_text() and "sampan-oci" not in seen.read_text()
+    runtime.write("y", "/bin/true")
+    for words in (["run", "--preserve-fds", "1", "-b", runtime.bundle, "y"], ["exec", "--preserve-fds", "1", "z", "true"]):
+        assert "descriptor 3 is to be preserved and is not open" in runtime.run(*words).stderr
+
+
 def test_descriptors_are_passed_on_only_when_asked(runtime, tmp_path):
     (tmp_path / "text").write_text("preserved\n")
     for words, expected in [(["--preserve-fds", "1"], "preserved\n"), ([], "")]:
