@@ -7,8 +7,8 @@
 #include "cli/command.h"
 #include "cli/documents.h"
 #include "cli/listing.h"
-#include "engine/template.h"
 #include "engine/networks.h"
+#include "engine/template.h"
 
 namespace cli {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "base/time.h"
 #include "cli/command.h"
-#include "engine/template.h"
 #include "cli/version.h"
+#include "engine/template.h"
 
 namespace cli {
 namespace {

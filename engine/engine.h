@@ -62,7 +62,7 @@ struct LogOptions {
   bool follow = false, timestamps = false;
   bool details = false;    // what --log-opt labels, env and tag chose stands before each line
   std::string attributes;  // that text; filled by Engine::logs()
-  std::int64_t tail = -1;                  // lines; -1: all
+  std::int64_t tail = -1;  // lines; -1: all
   base::Nanoseconds since = 0, until = 0;  // 0: no bound
 };
 

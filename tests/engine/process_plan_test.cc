@@ -42,8 +42,8 @@ TEST(Environment, HasDockersOrder) {
   options.env = {"A=user", "B=user"};
   options.tty = true;
   EXPECT_EQ(plan_environment(image, options, {"DB_PORT=tcp://10.0.0.2:80"}, "box", "/root"),
-            (Words{"PATH=/image/bin", "HOSTNAME=box", "TERM=xterm", "DB_PORT=tcp://10.0.0.2:80", "A=user", "B=user", "LANG=C",
-                   "HOME=/root"}));
+            (Words{"PATH=/image/bin", "HOSTNAME=box", "TERM=xterm", "DB_PORT=tcp://10.0.0.2:80",
+                   "A=user", "B=user", "LANG=C", "HOME=/root"}));
 }
 
 TEST(Environment, AVariableWithoutValueIsTakenAway) {
