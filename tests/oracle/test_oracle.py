@@ -97,7 +97,7 @@ def test_the_planned_overlay_shows_what_the_specification_says(oracle_store, reg
 
 
 # What the engine puts into every container; no stack has these names.
-ENGINES_OWN = (b"proc", b"sys", b"dev", b"etc")
+ENGINES_OWN = (b"proc", b"sys", b"dev", b"etc", b".dockerenv")
 
 
 def test_containers_see_it_too(oracle_store, registry_host, stacks):
