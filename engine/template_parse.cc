@@ -15,11 +15,9 @@ class TemplateParser {
   explicit TemplateParser(std::string_view text) : scanner_(text) {}
 
   TemplateTree parse() {
-    TemplateTree tree;
-    named_ = &tree.named;
-    const std::string stopped_by = block(tree.nodes);
+    const std::string stopped_by = block(tree_.nodes);
     if (!stopped_by.empty()) fail_template("unexpected {{" + stopped_by + "}}");
-    return tree;
+    return std::move(tree_);
   }
 
  private:
@@ -116,7 +114,7 @@ class TemplateParser {
     if (block(body) != "end") fail_template("unexpected EOF");
     --depth_;
     ranges_ = ranges;
-    (*named_)[name] = std::move(body);
+    tree_.named[name] = std::move(body);
   }
 
   void enter() {
@@ -155,7 +153,7 @@ class TemplateParser {
   }
 
   TemplateScanner scanner_;
-  std::map<std::string, Nodes>* named_ = nullptr;
+  TemplateTree tree_;
   int depth_ = 0;
   int ranges_ = 0;  // around what is being read
   std::optional<ActionParser> pending_;
