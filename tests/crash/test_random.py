@@ -69,10 +69,21 @@ class Drive:
         except ProcessLookupError:
             pass
 
+    def await_end(self, command, process):
+        """An exec that came while its container was being paused goes on when that is over, as docker's does."""
+        if command.words[0] == "exec":
+            try:
+                return process.wait(2)
+            except subprocess.TimeoutExpired:
+                for name in self.store.out("ps", "-q", "--filter", "status=paused", timeout=PATIENCE).split():
+                    self.note(f"    unpause {name}, in which an exec waits")
+                    self.store.run("unpause", name, code=None, timeout=PATIENCE)
+        return process.wait(PATIENCE)
+
     def judge(self, command, process, file):
         words = " ".join(command.words)
         try:
-            process.wait(PATIENCE)
+            self.await_end(command, process)
         except subprocess.TimeoutExpired:
             self.note("hangs: " + subprocess.run(["ps", "-eo", "pid,ppid,stat,wchan:20,args"], capture_output=True, text=True).stdout)
             process.kill()
