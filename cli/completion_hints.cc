@@ -3,6 +3,7 @@
 #include <cctype>
 #include <iterator>
 
+#include "base/split.h"
 #include "cli/completion.h"
 
 namespace cli {
@@ -40,16 +41,6 @@ bool has_name(const FlagHelp& flag, std::string_view name) {
   return ("," + flag.names + ",").find("," + std::string(name) + ",") != std::string::npos;
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
-
 bool is_choice(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '-' || c == '_';
@@ -73,7 +64,7 @@ bool take_choice(std::string_view word, ValueHint& hint) {
 // (a|b|container:<name>)
 void take_alternatives(std::string_view group, ValueHint& hint) {
   ValueHint found;
-  for (const std::string_view word : split(group, '|')) {
+  for (const std::string_view word : base::split(group, '|')) {
     if (!take_choice(word, found)) return;  // "(format: <name|uid>)"
   }
   hint.may_name_container = found.may_name_container;
@@ -83,7 +74,7 @@ void take_alternatives(std::string_view group, ValueHint& hint) {
 // Every "word" in quotes that is not an example or a default.
 void take_quoted(std::string_view text, ValueHint& hint) {
   if (text.find("e.g.") != std::string_view::npos) return;
-  const std::vector<std::string_view> parts = split(text, '"');
+  const std::vector<std::string_view> parts = base::split(text, '"');
   for (std::size_t i = 1; i + 1 < parts.size(); i += 2) {
     if (!parts[i - 1].ends_with("default ")) take_choice(parts[i], hint);
   }
@@ -117,7 +108,7 @@ void add_word(std::string_view command, std::string_view word, ArgumentHints::Pl
     add(WordKind::kContainers);
     return;
   }
-  for (const std::string_view one : split(word, '|')) {
+  for (const std::string_view one : base::split(word, '|')) {
     if (one == "CONTAINER") add(containers_for(command));
     if (one == "IMAGE" || one == "SOURCE_IMAGE" || one == "TARGET_IMAGE" || one == "REPOSITORY" ||
         one == "MANIFEST" || one == "NAME") {
@@ -132,7 +123,7 @@ void add_word(std::string_view command, std::string_view word, ArgumentHints::Pl
   }
   // "bash|zsh|fish": written as it is typed.
   if (word.find('|') == std::string_view::npos || word.find("file") == 0) return;
-  for (const std::string_view one : split(word, '|')) {
+  for (const std::string_view one : base::split(word, '|')) {
     if (is_choice(one) && std::islower(static_cast<unsigned char>(one[0])) != 0) {
       place.choices.emplace_back(one);
     }
@@ -166,9 +157,9 @@ ArgumentHints argument_hints(std::string_view command, const Syntax& syntax) {
   ArgumentHints hints;
   // The argument of "create" is a name that is not there yet.
   if (syntax.command == "network create" || syntax.command == "volume create") return hints;
-  for (const std::string_view line : split(syntax.synopsis, '\n')) {
+  for (const std::string_view line : base::split(syntax.synopsis, '\n')) {
     std::size_t place = 0;
-    for (const std::string_view word : split(line, ' ')) {
+    for (const std::string_view word : base::split(line, ' ')) {
       const std::string_view bare = bare_word(word);
       // What starts a second form: "cp CONTAINER:SRC_PATH DEST_PATH|-".
       if (bare.empty() || bare == "OPTIONS" || bare == "sampan" || bare == syntax.command) continue;

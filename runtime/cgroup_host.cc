@@ -4,21 +4,12 @@
 #include <sys/vfs.h>
 
 #include "base/files.h"
+#include "base/split.h"
 #include "runtime/cgroup.h"
 #include "runtime/cgroup_files.h"
 
 namespace runtime {
 namespace {
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
 
 // mountinfo writes blank, tab, newline and backslash as \ooo, proc_pid_mountinfo(5).
 std::string unescape(std::string_view text) {
@@ -44,15 +35,16 @@ struct CgroupMount {
 std::optional<CgroupMount> find_mount(std::string_view line) {
   const std::size_t dash = line.find(" - ");
   if (dash == std::string_view::npos) return std::nullopt;
-  const auto after = split(line.substr(dash + 3), ' ');  // type, source, super options
+  const auto after = base::split(line.substr(dash + 3), ' ');  // type, source, super options
   if (after[0] != "cgroup" && after[0] != "cgroup2") return std::nullopt;
-  const auto before = split(line.substr(0, dash), ' ');
+  const auto before = base::split(line.substr(0, dash), ' ');
   if (before.size() < 6 || after.size() < 3) return std::nullopt;
   CgroupMount mount{.root = unescape(before[3]),
                     .mount_point = unescape(before[4]),
                     .is_v2 = after[0] == "cgroup2",
                     .options = {}};
-  for (const std::string_view option : split(after[2], ',')) mount.options.emplace_back(option);
+  for (const std::string_view option : base::split(after[2], ','))
+    mount.options.emplace_back(option);
   return mount;
 }
 
@@ -78,10 +70,10 @@ std::optional<OwnGroup> parse_own_group(std::string_view line) {
 
 std::optional<std::string> find_own_path(std::string_view self_cgroup,
                                          std::string_view controller) {
-  for (const std::string_view line : split(self_cgroup, '\n')) {
+  for (const std::string_view line : base::split(self_cgroup, '\n')) {
     const auto group = parse_own_group(line);
     if (!group) continue;
-    const auto controllers = split(group->names, ',');
+    const auto controllers = base::split(group->names, ',');
     if (std::find(controllers.begin(), controllers.end(), controller) != controllers.end()) {
       return std::string(group->path);
     }
@@ -117,7 +109,7 @@ bool has_real_controller(const CgroupHierarchy& hierarchy) {
 CgroupHost parse_cgroup_host(std::string_view mountinfo, std::string_view self_cgroup,
                              std::string_view v2_controllers) {
   CgroupHost host;
-  for (const std::string_view line : split(mountinfo, '\n')) {
+  for (const std::string_view line : base::split(mountinfo, '\n')) {
     const auto mount = find_mount(line);
     if (!mount) continue;
     if (!mount->is_v2) {
@@ -172,7 +164,7 @@ bool add_conventional(CgroupHost& host, std::string_view line) {
   hierarchy.mount_point =
       std::string(kCgroupRoot) + "/" + std::string(is_named ? names.substr(kNamed.size()) : names);
   if (!is_hierarchy(hierarchy.mount_point, CGROUP_SUPER_MAGIC)) return is_named;
-  hierarchy.controllers = to_strings(split(names, ','));
+  hierarchy.controllers = to_strings(base::split(names, ','));
   host.v1.push_back(std::move(hierarchy));
   return true;
 }
@@ -193,7 +185,7 @@ std::optional<CgroupHost> find_conventional(std::string_view self_cgroup) {
                         .own_path = below_root(find_own_path(self_cgroup, "").value_or("/"), "/")};
     return host;
   }
-  for (const std::string_view line : split(self_cgroup, '\n')) {
+  for (const std::string_view line : base::split(self_cgroup, '\n')) {
     if (!line.empty() && !add_conventional(host, line)) return std::nullopt;
   }
   if (!std::any_of(host.v1.begin(), host.v1.end(), has_real_controller)) return std::nullopt;
