@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "engine/log_journal.h"
+#include "engine/query_text.h"
 #include "engine/template.h"
 
 namespace engine {
@@ -198,24 +199,6 @@ Attributes with_tag(const LogPlan& plan) {
   Attributes all = plan.attributes;
   if (!plan.tag.empty() && plan.driver == LogDriver::kJsonFile) all["tag"] = plan.tag;
   return all;
-}
-
-// As Go's url.QueryEscape.
-std::string escape_query(const std::string& text) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string escaped;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-        c == '_' || c == '.' || c == '~') {
-      escaped += c;
-    } else if (c == ' ') {
-      escaped += '+';
-    } else {
-      escaped += {'%', kDigits[byte >> 4U], kDigits[byte & 15U]};
-    }
-  }
-  return escaped;
 }
 
 }  // namespace

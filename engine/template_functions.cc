@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/query_text.h"
 #include "engine/template_tree.h"
 
 namespace engine {
@@ -252,20 +253,7 @@ Json script(const Arguments& arguments) {
 }
 
 Json url_query(const Arguments& arguments) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  const std::string text = print(arguments);
-  std::string escaped;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~') {
-      escaped += c;
-    } else if (c == ' ') {
-      escaped += '+';
-    } else {
-      escaped += {'%', kDigits[byte >> 4U], kDigits[byte & 15U]};
-    }
-  }
-  return escaped;
+  return escape_query(print(arguments).get<std::string>());
 }
 
 struct Function {
