@@ -140,6 +140,13 @@ class Extractor {
     return attributes;
   }
 
+  // Ids that are ours must be set, too: a directory that was there is somebody else's, and what is
+  // made in a setgid directory takes its group.
+  static void set_attributes(int fd, const storage::Attributes& attributes) {
+    base::check(fchown(fd, attributes.uid, attributes.gid), "chown");
+    storage::apply_attributes(fd, attributes);
+  }
+
   template <class Make>
   static int replace(int parent, const std::string& name, Make&& make) {
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -154,9 +161,7 @@ class Extractor {
     if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) base::throw_errno("mkdir");
     const base::UniqueFd fd = base::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     const storage::Attributes attributes = attributes_of(entry);
-    // One that was there is somebody else's: ids that are ours must be set, too.
-    base::check(fchown(fd.get(), attributes.uid, attributes.gid), "chown");
-    storage::apply_attributes(fd.get(), attributes);
+    set_attributes(fd.get(), attributes);
     directory_times_[full(storage::parse_layer_path(entry.path))] = {attributes.atime,
                                                                      attributes.mtime};
   }
@@ -180,7 +185,7 @@ class Extractor {
       }
     }
     base::check(ftruncate(fd.get(), static_cast<off_t>(entry.size)), "set size");
-    storage::apply_attributes(fd.get(), attributes_of(entry));
+    set_attributes(fd.get(), attributes_of(entry));
   }
 
   void add_link(int parent, const std::string& name, const TarEntry& entry) {

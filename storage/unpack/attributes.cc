@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/text.h"
 #include "base/trace.h"
 
@@ -66,6 +67,13 @@ bool is_allowed_xattr(std::string_view name, mode_t mode, const OverlayPolicy& p
   if (name == "system.posix_acl_default") return S_ISDIR(mode);
   // xattr(7): user attributes exist on regular files and directories only.
   return name.starts_with("user.") && name.size() > 5 && (S_ISREG(mode) || S_ISDIR(mode));
+}
+
+base::UniqueFd open_empty_tree(const std::filesystem::path& directory) {
+  base::UniqueFd fd = base::open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  base::check(fchown(fd.get(), geteuid(), getegid()), "chown");
+  base::check(fchmod(fd.get(), 0700), "chmod");
+  return fd;
 }
 
 void apply_attributes(int fd, const Attributes& attributes) {

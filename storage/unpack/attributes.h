@@ -3,11 +3,13 @@
 #pragma once
 
 #include <ctime>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "storage/unpack/overlay_policy.h"
 
 namespace storage {
@@ -28,6 +30,10 @@ struct Attributes {
 // Whether an image may set this attribute; the others would steer the overlay or the host's
 // security modules rather than the container. `mode` tells the file's type.
 bool is_allowed_xattr(std::string_view name, mode_t mode, const OverlayPolicy& policy);
+
+// The root of a tree to be written, made ours and without a setgid bit (which a store's own parent
+// may have given it): all that is made in it then is ours, too. Throws.
+base::UniqueFd open_empty_tree(const std::filesystem::path& directory);
 
 // The two put everything on a file made by us just now (so owned by our effective ids) in the only
 // order that loses nothing: chown(2) drops setuid bits and capabilities, setxattr(2) needs no bits,

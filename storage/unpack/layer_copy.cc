@@ -59,18 +59,25 @@ base::UniqueFd open_directory(int root, const LayerPath& path) {
   return fd;
 }
 
-// Changes inside a directory without a trace in its times.
-class SameTimes {
+// Changes inside a finished directory: its times don't show them, and what is made there is ours as
+// apply_attributes() wants it, not of the group that a setgid directory gives.
+class Undisturbed {
  public:
-  explicit SameTimes(int fd) : fd_(fd) { base::check(fstat(fd, &info_), "stat"); }
-  SameTimes(const SameTimes&) = delete;
-  SameTimes& operator=(const SameTimes&) = delete;
-  ~SameTimes() {
+  explicit Undisturbed(int fd) : fd_(fd) {
+    base::check(fstat(fd, &info_), "stat");
+    if (is_setgid()) base::check(fchmod(fd, info_.st_mode & 05777U), "chmod");
+  }
+  Undisturbed(const Undisturbed&) = delete;
+  Undisturbed& operator=(const Undisturbed&) = delete;
+  ~Undisturbed() {
+    if (is_setgid()) fchmod(fd_, info_.st_mode & 07777U);
     const std::array<timespec, 2> times = {info_.st_atim, info_.st_mtim};
     futimens(fd_, times.data());
   }
 
  private:
+  bool is_setgid() const { return (info_.st_mode & S_ISGID) != 0; }
+
   int fd_;
   struct stat info_ = {};
 };
@@ -123,7 +130,7 @@ class LinkCopies {
     const LayerPath path = parse_layer_path(link.path);
     const std::string name(path.back());
     const base::UniqueFd parent = open_directory(root_, {path.begin(), path.end() - 1});
-    const SameTimes keep(parent.get());
+    const Undisturbed keep(parent.get());
     struct stat old = {};
     if (fstatat(parent.get(), name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 && is_whiteout(old)) {
       base::check(unlinkat(parent.get(), name.c_str(), 0), base::printable(name));
@@ -145,7 +152,7 @@ class LinkCopies {
 };
 
 void hide_lower_roots(int root, const FixUps& fix_ups, const OverlayPolicy& policy) {
-  const SameTimes keep(root);
+  const Undisturbed keep(root);
   for (const std::string& name : fix_ups.opaque) {
     const base::UniqueFd fd = base::open_at(root, name, kOpenFolder);
     base::check(fsetxattr(fd.get(), policy.opaque_xattr, "y", 1, 0), policy.opaque_xattr);
@@ -160,7 +167,7 @@ void hide_lower_roots(int root, const FixUps& fix_ups, const OverlayPolicy& poli
 void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups,
                        const std::filesystem::path& copy, const OverlayPolicy& policy) {
   const base::UniqueFd from = base::open_file(layer, kOpenFolder);
-  const base::UniqueFd root = base::open_file(copy, kOpenFolder);
+  const base::UniqueFd root = open_empty_tree(copy);
   copy_tree(from.get(), root.get(), policy);
   LinkCopies copies(root.get(), policy);
   for (const FixUps::Link& link : fix_ups.links) {
@@ -169,7 +176,7 @@ void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups
   hide_lower_roots(root.get(), fix_ups, policy);
   for (const std::string& path : fix_ups.unmerged) {
     const base::UniqueFd fd = open_directory(root.get(), parse_layer_path(path));
-    const SameTimes keep(fd.get());
+    const Undisturbed keep(fd.get());
     remove_whiteouts(fd.get());
   }
   for (const FixUps::Directory& directory : fix_ups.directories) {

@@ -102,14 +102,6 @@ bool is_bad_input(const std::exception_ptr& failure) {
   }
 }
 
-base::UniqueFd open_tree(const std::filesystem::path& staging) {
-  base::UniqueFd fd = base::open_file(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  // New files take their group from a setgid directory; ours must be our own (see attributes.h).
-  base::check(fchown(fd.get(), geteuid(), getegid()), "chown");
-  base::check(fchmod(fd.get(), 0700), "chmod");
-  return fd;
-}
-
 }  // namespace
 
 struct LayerUnpacker::State {
@@ -120,7 +112,7 @@ struct LayerUnpacker::State {
         expected(diff_id),
         limits(unpack_limits),
         policy(overlay_policy),
-        tree(open_tree(staging)),
+        tree(open_empty_tree(staging)),
         recorder(beside.empty() ? nullptr : std::make_unique<TarRecorder>(beside)),
         writers(blob.size < kSmallLayer ? kWritersOfSmallLayer : kWriters,
                 [this](std::exception_ptr error) { fail(std::move(error)); }),

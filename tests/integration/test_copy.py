@@ -152,6 +152,20 @@ def test_owners_modes_and_times(box, host):
     assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (5, 6, 0o4755)
 
 
+def test_a_setgid_directory_gives_its_group_to_nothing_copied(box, host):
+    (host / "dir/f").write_text("f")
+    (host / "dir/l").symlink_to("f")
+    box.run("exec", "box", "sh", "-c", "mkdir /s/shared; chgrp 50 /s/shared; chmod 2775 /s/shared")
+    for source in ("dir/f", "dir/l", "dir"):
+        box.run("cp", host / source, "box:/s/shared")
+    with tarfile.open(host / "files.tar", "w") as tar:
+        tar.add(host / "ex", "from-tar")
+    with open(host / "files.tar", "rb") as stream:
+        box.run("cp", "-", "box:/s/shared", stdin=stream)
+    groups = box.out("exec", "box", "sh", "-c", "stat -c %g /s/shared/* /s/shared/dir/*").split()
+    assert len(groups) >= 7 and set(groups) == {"0"}
+
+
 def test_archive_mode_gives_files_to_the_containers_user(engine, busybox, host):
     engine.run("create", "--name", "own", "--user", "7:8", busybox, "true")
     engine.run("cp", "-a", "f", "own:/tmp/x", cwd=host)

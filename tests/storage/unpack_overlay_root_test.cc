@@ -63,7 +63,8 @@ class Overlay : public testing::Test {
 
   Tree merged(const std::vector<Tar>& tars) {
     std::string option = "lowerdir=";
-    for (const fs::path& layer : unpack_stack(tars)) option += layer.string() + ":";
+    layers_ = unpack_stack(tars);
+    for (const fs::path& layer : layers_) option += layer.string() + ":";
     option += make_dir().string() + ",redirect_dir=nofollow,metacopy=off,index=off";
     const fs::path target = make_dir();
     if (mount("overlay", target.c_str(), "overlay", MS_RDONLY, option.c_str()) != 0) {
@@ -84,6 +85,7 @@ class Overlay : public testing::Test {
   TempDir temp_;
   int next_ = 0;
   std::vector<bool> copied_;
+  std::vector<fs::path> layers_;  // of the last merged(), topmost first
 };
 
 TEST_F(Overlay, DeletesAndReplaces) {
@@ -193,6 +195,32 @@ TEST_F(Overlay, LinksToFilesOfLowerLayersBecomeCopies) {
   EXPECT_EQ(status_of(stack[0] / "a").st_ino, status_of(stack[0] / "b").st_ino);
   EXPECT_NE(status_of(stack[0] / "a").st_ino, status_of(stack[1] / "bin/su").st_ino);
   EXPECT_EQ(status_of(stack[0]).st_mtim.tv_sec, 1'700'000'000);
+}
+
+TEST_F(Overlay, SetgidDirectoriesGiveNoGroupToCopies) {
+  const TarItem shared = {.type = '5', .name = "shared/", .mode = 02775, .uid = 5, .gid = 50};
+  const Tree tree =
+      merged({Tar().dir("./").file("f", "1").symlink("l", "f").add({.type = '6', .name = "p"}),
+              Tar()
+                  .dir("./")
+                  .add(shared)
+                  .hard_link("shared/f", "f")
+                  .hard_link("shared/l", "l")
+                  .hard_link("shared/p", "p")});
+  EXPECT_EQ(tree.at("shared"), "d 2775 5:50");
+  EXPECT_EQ(tree.at("shared/f"), "f 0644 0:0 1");
+  for (const char* name : {"shared/f", "shared/l", "shared/p"}) {
+    EXPECT_EQ(status_of(layers_.front() / name).st_gid, 0U) << name;
+  }
+}
+
+TEST_F(Overlay, ASetgidDirectoryOfTheStoreGivesNoGroup) {
+  const fs::path raw = make_dir(), copy = make_dir();
+  unpack(raw, Tar().dir("./").dir("d/").file("d/f").end());
+  ASSERT_EQ(chown(copy.c_str(), 0, 50), 0);
+  ASSERT_EQ(chmod(copy.c_str(), 02755), 0);
+  storage::copy_with_fix_ups(raw, {}, copy);
+  EXPECT_EQ(read_tree(copy), read_tree(raw));
 }
 
 TEST_F(Overlay, AnOpaqueRootHidesTheTargetsOfLinksToo) {
