@@ -21,4 +21,16 @@ bool change_new_layer(Store& store, const LayerKey& key,
   return true;
 }
 
+bool change_new_record(
+    Store& store, const LayerKey& key,
+    const std::function<std::optional<std::string>(const std::string& record)>& change) {
+  Transaction transaction(store.database());
+  if (!is_new(store.database(), key)) return false;
+  const std::optional<std::string> changed = change(store.load_layer_record(key));
+  if (!changed) return false;
+  store.database().prepare("UPDATE layers SET record=? WHERE key=?").bind_all(*changed, key).run();
+  transaction.commit();
+  return true;
+}
+
 }  // namespace storage

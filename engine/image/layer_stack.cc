@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -36,6 +37,23 @@ void publish_copy(storage::Store& store, const oci::DiffId& id, const storage::L
   store.publish_layer(copy, id, staging, store.layer_size(id.hex()));
 }
 
+// Times of implied directories are the one thing that nearly every layer of some build tools needs
+// and few others share: mostly no copy. The first stack has them in the layer's own directory.
+// What it overwrites is kept first, so that a kill in between costs no more than a copy.
+bool set_times_in_place(storage::Store& store, const oci::DiffId& id,
+                        const storage::FixUps& fix_ups) {
+  const bool noted = storage::change_new_record(
+      store, id.hex(), [&](const std::string& text) -> std::optional<std::string> {
+        const auto record = storage::note_own_times(store.layer_dir(id.hex()),
+                                                    storage::parse_record(text), fix_ups);
+        if (!record) return std::nullopt;
+        return storage::render_record(*record);
+      });
+  return noted && storage::change_new_layer(store, id.hex(), [&](const fs::path& diff) {
+           storage::set_times(diff, fix_ups);
+         });
+}
+
 storage::LayerKey choose_key(storage::Store& store, const oci::DiffId& id,
                              const storage::LayerKey& copy,
                              const std::vector<storage::LayerKey>& below) {
@@ -45,12 +63,7 @@ storage::LayerKey choose_key(storage::Store& store, const oci::DiffId& id,
   const auto fix_ups = storage::find_fix_ups(
       store.layer_dir(id.hex()), storage::parse_record(record), lower_dirs(store, below));
   if (fix_ups.empty()) return id.hex();
-  // Times of implied directories are the one thing that nearly every layer of some build tools
-  // needs and few others share: mostly no copy. (Two pulls at the same moment of images that have
-  // it over different layers may both settle for the one's times.)
-  const auto set_times = [&](const fs::path& diff) { storage::set_times(diff, fix_ups); };
-  if (fix_ups.only_times() && storage::change_new_layer(store, id.hex(), set_times))
-    return id.hex();
+  if (fix_ups.only_times() && set_times_in_place(store, id, fix_ups)) return id.hex();
   base::trace("storage", "layer " + id.hex().substr(0, 12) +
                              " takes attributes or files of those below: copied for this stack");
   publish_copy(store, id, copy, fix_ups);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct FixUps {
     return directories.empty() && links.empty() && opaque.empty() && whiteouts.empty() &&
            unmerged.empty();
   }
-  bool only_times() const;  // set_times() does
+  bool only_times() const;  // set_times() does, where nobody has done it
 };
 
 // What `layer` needs over `lower` (topmost first; each complete, that is with its own fix-ups).
@@ -48,6 +49,10 @@ FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& recor
 void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups,
                        const std::filesystem::path& copy, const OverlayPolicy& policy = {});
 
+// The record of a layer whose times set_times() is about to overwrite; to be kept before it does.
+// nullopt where the record shows that it was done once: somebody counts on these times.
+std::optional<LayerRecord> note_own_times(const std::filesystem::path& layer,
+                                          const LayerRecord& record, const FixUps& fix_ups);
 // Gives the implied directories of `layer` itself their times, for one that no image has yet.
 void set_times(const std::filesystem::path& layer, const FixUps& fix_ups);
 

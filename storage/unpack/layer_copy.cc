@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <map>
+#include <optional>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -184,6 +185,20 @@ void copy_with_fix_ups(const std::filesystem::path& layer, const FixUps& fix_ups
     base::while_doing(base::printable(directory.path),
                       [&] { apply_attributes(fd.get(), directory.attributes); });
   }
+}
+
+std::optional<LayerRecord> note_own_times(const std::filesystem::path& layer,
+                                          const LayerRecord& record, const FixUps& fix_ups) {
+  if (!record.own_times.empty()) return std::nullopt;
+  LayerRecord noted = record;
+  const base::UniqueFd root = base::open_file(layer, kOpenFolder);
+  for (const FixUps::Directory& directory : fix_ups.directories) {
+    const base::UniqueFd fd = open_directory(root.get(), parse_layer_path(directory.path));
+    struct stat info = {};
+    base::check(fstat(fd.get(), &info), base::printable(directory.path));
+    noted.own_times.push_back({directory.path, info.st_mtim});
+  }
+  return noted;
 }
 
 void set_times(const std::filesystem::path& layer, const FixUps& fix_ups) {

@@ -1,5 +1,8 @@
 #include "storage/unpack/layer_record.h"
 
+#include <charconv>
+#include <utility>
+
 #include "base/error.h"
 
 namespace storage {
@@ -26,6 +29,15 @@ class Fields {
     rest_.remove_prefix(end + 1);
     return field;
   }
+  long take_number() {
+    const std::string field = take();
+    long number = 0;
+    const char* const end = field.data() + field.size();
+    if (std::from_chars(field.data(), end, number).ptr != end || field.empty()) {
+      throw base::Error(base::ErrorKind::kCorrupt, "layer record with a time that is no number");
+    }
+    return number;
+  }
 
  private:
   std::string_view rest_;
@@ -50,6 +62,12 @@ std::string render_record(const LayerRecord& record) {
     add_field(text, "W");
     add_field(text, path);
   }
+  for (const LayerRecord::OwnTime& own : record.own_times) {
+    add_field(text, "T");
+    add_field(text, own.path);
+    add_field(text, std::to_string(own.time.tv_sec));
+    add_field(text, std::to_string(own.time.tv_nsec));
+  }
   return text;
 }
 
@@ -70,6 +88,11 @@ LayerRecord parse_record(std::string_view text) {
       record.deleting.push_back(fields.take());
     } else if (kind == "O") {
       record.root_opaque = true;
+    } else if (kind == "T") {
+      LayerRecord::OwnTime own{.path = fields.take()};
+      own.time.tv_sec = fields.take_number();
+      own.time.tv_nsec = fields.take_number();
+      record.own_times.push_back(std::move(own));
     } else {
       throw base::Error(base::ErrorKind::kCorrupt, "layer record with an unknown field");
     }

@@ -82,8 +82,16 @@ TEST(StoreLayers, MayChangeUntilAnImageHasThem) {
   };
   EXPECT_TRUE(storage::change_new_layer(store, hex('1'), change));
   EXPECT_FALSE(storage::change_new_layer(store, hex('2'), change));
+  const auto extend = [](const std::string& record) { return record + "more"; };
+  EXPECT_TRUE(storage::change_new_record(store, hex('1'), extend));
+  EXPECT_TRUE(storage::change_new_record(store, hex('1'), extend));
+  EXPECT_FALSE(storage::change_new_record(store, hex('2'), extend));
+  EXPECT_FALSE(storage::change_new_record(
+      store, hex('1'), [](const std::string&) { return std::optional<std::string>(); }));
+  EXPECT_EQ(store.load_layer_record(hex('1')), "moremore");
   add_image(store, hex('a'), "alpine", {hex('1')});
   EXPECT_FALSE(storage::change_new_layer(store, hex('1'), change));
+  EXPECT_FALSE(storage::change_new_record(store, hex('1'), extend));
   EXPECT_EQ(changes, 1);
   publish(store, hex('3'));  // the transactions are over
 }

@@ -153,6 +153,26 @@ TEST_F(Overlay, ImpliedParentsKeepTheTimesOfThoseBelow) {
   EXPECT_EQ(status_of(stack[1] / "a/b/x").st_mtim.tv_sec, 1'700'000'000);
 }
 
+TEST_F(Overlay, ImpliedParentsOverNothingKeepTheirOwnTimes) {
+  const fs::path lower = make_dir(), layer = make_dir();
+  unpack(lower, Tar().dir("./").dir("a/").end());
+  TarItem file = {.type = '0', .name = "a/x", .data = {}};
+  file.mtime = 1'600'000'000;
+  auto record = unpack(layer, Tar().add(file).end()).record;
+  const auto over = storage::find_fix_ups(layer, record, {lower});
+  ASSERT_TRUE(over.only_times());
+  ASSERT_FALSE(over.empty());
+  record = storage::note_own_times(layer, record, over).value();
+  EXPECT_FALSE(storage::note_own_times(layer, record, over)) << "only the first stack may";
+  storage::set_times(layer, over);
+  EXPECT_EQ(status_of(layer / "a").st_mtim.tv_sec, 1'700'000'000);
+  EXPECT_TRUE(storage::find_fix_ups(layer, record, {lower}).empty());
+  const fs::path copy = make_dir(), other = make_dir();
+  unpack(other, Tar().dir("./").file("a", "no directory").end());
+  storage::copy_with_fix_ups(layer, storage::find_fix_ups(layer, record, {other}), copy);
+  EXPECT_EQ(status_of(copy / "a").st_mtim.tv_sec, 1'600'000'000);
+}
+
 TEST_F(Overlay, ImpliedParentsOverEqualOrNoDirectoriesStayShared) {
   merged({Tar().dir("./").dir("a/"), Tar().file("a/x"), Tar().file("b/c/x"),
           Tar().dir("d").file(".wh.d"), Tar().file("d/x")});

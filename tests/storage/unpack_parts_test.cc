@@ -93,7 +93,8 @@ TEST(LayerRecord, SurvivesWritingAndReading) {
   const storage::LayerRecord record = {.implied = {"", "usr", "usr/share\nx"},
                                        .links = {{"a/b", "c d"}},
                                        .root_opaque = true,
-                                       .deleting = {"", "x"}};
+                                       .deleting = {"", "x"},
+                                       .own_times = {{"usr", {-1, 999'999'999}}, {"x", {}}}};
   EXPECT_EQ(storage::parse_record(storage::render_record(record)), record);
   EXPECT_TRUE(storage::parse_record(storage::render_record({})).empty());
   const std::string text = storage::render_record(record);
