@@ -13,6 +13,7 @@
 #include "engine/host_facts.h"
 #include "engine/links.h"
 #include "engine/network_attach.h"
+#include "engine/shared_network.h"
 #include "engine/spec.h"
 #include "engine/tree_copy.h"
 #include "engine/volumes.h"
@@ -130,6 +131,17 @@ oci::RuntimeSpec make_spec(storage::Store& store, const Config& config,
   return plan_spec(spec);
 }
 
+// Of a container whose network another has, the owner is that one's.
+void note_sharers(storage::Store& store, const Config& config, const BundleInput& input) {
+  ContainerOptions options = input.options;
+  while (options.network == NetworkMode::kContainer) {
+    const auto owner = store.find_container(options.network_container);
+    if (!owner) return;
+    note_sharer(RunDirectory(config.state, owner->id), input.row.id);
+    options = parse_options(owner->options);
+  }
+}
+
 void write_bundle(storage::Store& store, const Config& config, const RunDirectory& directory,
                   const BundleInput& input) {
   base::TraceStep step("engine", "write the bundle " + directory.path().string());
@@ -147,6 +159,7 @@ void write_bundle(storage::Store& store, const Config& config, const RunDirector
                    has_name_server(input.network)
                        ? render_own_resolv_conf(input.options, read_host_resolv_conf())
                        : render_resolv_conf(input.options, read_host_resolv_conf()));
+  note_sharers(store, config, input);
   if (!input.network.attachments.empty()) {
     base::write_file(directory.network_file(), render_network_state(input.network), 0600);
   }

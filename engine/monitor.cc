@@ -24,6 +24,7 @@
 #include "engine/network_change.h"
 #include "engine/network_service.h"
 #include "engine/program_pages.h"
+#include "engine/shared_network.h"
 #include "engine/start_hint.h"
 
 namespace engine {
@@ -271,7 +272,7 @@ class Monitor {
     } catch (const base::Error&) {  // the groups are gone already
     }
     service_.reset();
-    withdraw_ports(container);
+    withdraw_network(container);
     const auto row = store_->find_container(job_.id);
     const RestartRule rule = row ? parse_options(row->options).restart : RestartRule{};
     const bool again =
@@ -294,9 +295,10 @@ class Monitor {
     return false;
   }
 
-  static void withdraw_ports(StartedContainer& container) {
+  void withdraw_network(StartedContainer& container) const {
     try {
       unpublish_ports(container.network);
+      disconnect_sharers(directory_, container.network);
     } catch (const base::Error&) {  // tear_down() tries once more
     }
     container.ports.reserved.clear();

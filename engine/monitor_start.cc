@@ -10,6 +10,7 @@
 #include "engine/bundle.h"
 #include "engine/cni.h"
 #include "engine/network_restore.h"
+#include "engine/shared_network.h"
 #include "storage/overlay.h"
 
 namespace engine {
@@ -161,6 +162,7 @@ bool tear_down(const RunDirectory& directory) noexcept {
     const auto text = base::find_file(directory.network_file());
     const NetworkState state = parse_network_state(text.value_or(""));
     unpublish_ports(state);
+    disconnect_sharers(directory, state);
     for (const Attachment& attachment : state.attachments) {
       if (!attachment.cni.empty()) delete_cni(attachment, -1);  // its namespace has gone
     }

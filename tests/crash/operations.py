@@ -79,8 +79,7 @@ class Sequence:
         words = ["--name", self.box()]
         network = self.rng.random()
         if network < 0.15:
-            # Not container:NAME: who shares a network keeps its link when its owner ends (docs/networking.md).
-            words += ["--network", self.one("none", "host")]
+            words += ["--network", self.one("none", "host", f"container:{self.box()}")]
         else:
             if network < 0.6:
                 words += ["--network", self.one(*NETWORKS)] + self.often(0.3, "--network-alias", self.one("db", "web"))

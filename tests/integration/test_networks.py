@@ -131,6 +131,54 @@ def test_network_of_another_container(engine, busybox):
     assert "No such container" in engine.run("run", "--rm", "--network", "container:nobody", busybox, "true", code=125).stderr
 
 
+def end_by_stop(engine):
+    engine.run("stop", "-t", "0", "owner")
+
+
+def end_by_a_killed_monitor(engine):
+    monitor = sqlite3.connect(f"file:{engine.root}/sampan.db?mode=ro", uri=True).execute(
+        "SELECT monitor_pid FROM containers WHERE name = 'owner'").fetchone()[0]
+    os.kill(monitor, signal.SIGKILL)
+    wait_until(lambda: engine.inspect("owner", "{{.State.Running}}") == "false", what="the sweep")
+
+
+@pytest.mark.parametrize("end", [end_by_stop, end_by_a_killed_monitor])
+@pytest.mark.parametrize("driver", [[], ["-d", "macvlan", "-o", "parent=uplink"]], ids=["bridge", "macvlan"])
+def test_who_shares_a_network_keeps_no_address_of_an_owner_that_ended(engine, busybox, driver, end):
+    with other_host():
+        for number, name in enumerate(("first", "second")):
+            engine.run("network", "create", *driver, "--subnet", f"10.58.{number}.0/24", "--ip-range", f"10.58.{number}.64/32", name)
+        engine.run("run", "-d", "--name", "owner", "--network", "first", "--network", "second", busybox, "sleep", "1000")
+        engine.run("run", "-d", "--name", "guest", "--network", "container:owner", busybox, "sleep", "1000")
+        engine.run("run", "-d", "--name", "guests-guest", "--network", "container:guest", busybox, "sleep", "1000")
+        assert all("10.58.0.64" in interfaces(engine, name) and "10.58.1.64" in interfaces(engine, name) for name in ("guest", "guests-guest"))
+        end(engine)
+        assert all("eth" not in interfaces(engine, name) and "lo" in interfaces(engine, name) for name in ("guest", "guests-guest"))
+        # The only address of the range is free: nobody answers for it but the next to have it.
+        serve(engine, busybox, "next", "--network", "first")
+        engine.run("run", "-d", "--name", "friend", "--network", "first", "--ip", "10.58.0.9", busybox, "sleep", "100")
+        assert reaches(engine, "friend", "10.58.0.64")
+        engine.remove_all()
+
+
+def test_an_owner_that_ends_while_others_join(engine, busybox):
+    """Each that came to run has no link left when the owner's end is over, however the two met."""
+    joined = 0
+    for turn in range(8):
+        engine.run("run", "-d", "--name", "owner", busybox, "sleep", "1000")
+        guests = [engine.start("run", "-d", "--name", f"guest{number}", "--network", "container:owner", busybox, "sleep", "1000",
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for number in range(4)]
+        time.sleep(turn * 0.004)
+        engine.run("rm", "-f", "owner")
+        for guest in guests:
+            guest.wait(30)
+        for name in engine.out("ps", "--format", "{{.Names}}").split():
+            joined += 1
+            assert "eth0" not in interfaces(engine, name), (turn, name)
+        engine.remove_all()
+    assert joined > 0
+
+
 @pytest.mark.parametrize("words, message", [
     (["--link-local-ip", "169.254.1.2"], "link-local"), (["--network", "none", "--ip", "10.0.0.1"], "conflicting options"),
     (["--network", "host", "--network", "bridge"], "conflicting options"), (["--network", "nowhere"], "network nowhere not found"),
