@@ -1,5 +1,10 @@
 #include "engine/network_state.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -12,31 +17,83 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json port_json(const network::PublishedPort& port) {
-  Json json = {{"hostAddress", port.host_address.str()},
-               {"hostPort", port.host_port},
-               {"containerPort", port.container_port},
-               {"protocol", static_cast<int>(port.protocol)}};
-  if (port.host_port_last != 0) json["hostPortLast"] = port.host_port_last;
-  return json;
+using Ports = std::vector<network::PublishedPort>;
+
+// Whether `next` is `port` moved up by one, at the same address.
+bool follows(const network::PublishedPort& port, const network::PublishedPort& next) {
+  network::PublishedPort moved = port;
+  ++moved.host_port;
+  ++moved.container_port;
+  return port.host_port_last == 0 && port.host_port < UINT16_MAX &&
+         port.container_port < UINT16_MAX && next == moved;
 }
 
-network::PublishedPort parse_port(const Json& json) {
-  return {.host_address = network::IpAddress::parse(json.at("hostAddress").get<std::string>()),
-          .host_port = json.at("hostPort").get<std::uint16_t>(),
-          .container_port = json.at("containerPort").get<std::uint16_t>(),
-          .protocol = static_cast<network::Protocol>(json.at("protocol").get<int>()),
-          .host_port_last = json.value("hostPortLast", std::uint16_t{0})};
+// How many from the first have its port, at addresses of their own.
+std::size_t count_addresses(std::span<const network::PublishedPort> ports) {
+  std::size_t count = 1;
+  for (; count < ports.size(); ++count) {
+    network::PublishedPort same = ports[count];
+    same.host_address = ports[0].host_address;
+    if (same != ports[0]) break;
+  }
+  return count;
+}
+
+// A row of a thousand ports would be read whole wherever SQLite compares its key: a run of ports,
+// one after the other, at one or several addresses, is one entry.
+Json ports_json(std::span<const network::PublishedPort> ports) {
+  Json list = Json::array();
+  while (!ports.empty()) {
+    const network::PublishedPort& first = ports[0];
+    const std::size_t addresses = count_addresses(ports);
+    std::size_t size = addresses;
+    while (size < ports.size() && follows(ports[size - addresses], ports[size])) ++size;
+    size -= size % addresses;
+    Json json = {{"hostAddress", first.host_address.str()},
+                 {"hostPort", first.host_port},
+                 {"containerPort", first.container_port},
+                 {"protocol", static_cast<int>(first.protocol)}};
+    for (const network::PublishedPort& port : ports.subspan(1, addresses - 1)) {
+      json["moreAddresses"].push_back(port.host_address.str());
+    }
+    if (first.host_port_last != 0) json["hostPortLast"] = first.host_port_last;
+    if (size > addresses) json["count"] = size / addresses;
+    list.push_back(std::move(json));
+    ports = ports.subspan(size);
+  }
+  return list;
+}
+
+void parse_ports(const Json& json, Ports& ports) {
+  network::PublishedPort port = {
+      .host_address = network::IpAddress::parse(json.at("hostAddress").get<std::string>()),
+      .host_port = json.at("hostPort").get<std::uint16_t>(),
+      .container_port = json.at("containerPort").get<std::uint16_t>(),
+      .protocol = static_cast<network::Protocol>(json.at("protocol").get<int>()),
+      .host_port_last = json.value("hostPortLast", std::uint16_t{0})};
+  std::vector<network::IpAddress> addresses = {port.host_address};
+  for (const Json& more : json.value("moreAddresses", Json::array())) {
+    addresses.push_back(network::IpAddress::parse(more.get<std::string>()));
+  }
+  const auto count = json.value("count", std::uint32_t{1});
+  if (count == 0 ||
+      count - 1U > UINT16_MAX - std::max<unsigned>(port.host_port, port.container_port)) {
+    throw base::Error(base::ErrorKind::kInvalid, "networks of the container: too many ports");
+  }
+  for (std::uint32_t i = 0; i < count; ++i, ++port.host_port, ++port.container_port) {
+    for (const network::IpAddress& address : addresses) {
+      port.host_address = address;
+      ports.push_back(port);
+    }
+  }
 }
 
 Json attachment_json(const Attachment& attachment) {
   const network::Endpoint& endpoint = attachment.endpoint;
-  Json ports = Json::array();
-  for (const network::PublishedPort& port : endpoint.ports) ports.push_back(port_json(port));
   Json json = {{"network", attachment.network},        {"id", attachment.network_id},
                {"link", link_json(attachment.link)},   {"container", endpoint.container_id},
                {"address", endpoint.address.str()},    {"mac", network::format_mac(endpoint.mac)},
-               {"interface", endpoint.interface_name}, {"ports", std::move(ports)}};
+               {"interface", endpoint.interface_name}, {"ports", ports_json(endpoint.ports)}};
   if (endpoint.address6) json["address6"] = endpoint.address6->str();
   if (!endpoint.has_default_route) json["defaultRoute"] = false;
   if (!attachment.aliases.empty()) json["aliases"] = attachment.aliases;
@@ -61,7 +118,7 @@ Attachment parse_attachment(const Json& json) {
   }
   endpoint.has_default_route = json.value("defaultRoute", true);
   if (const auto ports = json.find("ports"); ports != json.end()) {
-    for (const Json& port : *ports) endpoint.ports.push_back(parse_port(port));
+    for (const Json& port : *ports) parse_ports(port, endpoint.ports);
   }
   return attachment;
 }

@@ -54,6 +54,14 @@ def firewall():
     return {item[kind]["name"]: item[kind].get("elem", []) for item in listed["nftables"] for kind in ("set", "map") if kind in item}
 
 
+def ports_of(attachment):
+    """(of version 6, protocol, port of the host, port in the container): an entry may be a run of ports at several addresses."""
+    for run in attachment["ports"]:
+        for step in range(run.get("count", 1)):
+            for address in [run["hostAddress"], *run.get("moreAddresses", [])]:
+                yield ":" in address, run["protocol"], run["hostPort"] + step, run["containerPort"] + step
+
+
 class Snapshot:
     """Everything that is looked at, read at about the same time; problems() says what does not fit together."""
 
@@ -179,8 +187,7 @@ class Snapshot:
             for element, target in elements:
                 value = element["elem"]["val"]["concat"]
                 found.add((element["elem"]["comment"], name.endswith("6"), PROTOCOLS[value[-2]], int(value[-1]), int(target["concat"][-1])))
-        wanted = {(key, ":" in port["hostAddress"], port["protocol"], port["hostPort"], port["containerPort"])
-                  for key, attachments in self.attachments.items() for attachment in attachments for port in attachment["ports"]}
+        wanted = {(key, *port) for key, attachments in self.attachments.items() for attachment in attachments for port in ports_of(attachment)}
         # Ports on :: of a container without an address of version 6 are carried by its monitor, not translated.
         wanted6 = {entry for entry in wanted if entry[1]}
         for entry in (found - wanted) | ((wanted - wanted6) - found):

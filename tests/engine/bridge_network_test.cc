@@ -63,6 +63,33 @@ TEST(NetworkState, SurvivesTheRoundTrip) {
   EXPECT_EQ(read.find("red"), nullptr);
 }
 
+TEST(NetworkState, ARunOfPortsIsOneEntry) {
+  NetworkState state = example_state();
+  auto& ports = state.attachments[1].endpoint.ports;
+  const auto add = [&](std::uint16_t host, std::uint16_t inside, const char* address) {
+    ports.push_back({.host_address = network::IpAddress::parse(address),
+                     .host_port = host,
+                     .container_port = inside});
+  };
+  for (std::uint16_t i = 0; i < 1000; ++i) {
+    for (const char* address : {"0.0.0.0", "::"}) {
+      add(static_cast<std::uint16_t>(20000 + i), static_cast<std::uint16_t>(30000 + i), address);
+    }
+  }
+  add(21000, 31000, "0.0.0.0");  // the next, but at one address only
+  add(21001, 31003, "0.0.0.0");
+  add(65535, 80, "::1");
+  add(65534, 81, "::1");
+  const std::string text = render_network_state(state);
+  EXPECT_LT(text.size(), 2200U);
+  EXPECT_EQ(parse_network_state(text).attachments[1].endpoint.ports, ports);
+  for (const char* broken : {"0", "45537", "-1", "\"x\""}) {
+    std::string changed = text;
+    changed.replace(changed.find("1000"), 4, broken);
+    EXPECT_THROW(parse_network_state(changed), base::Error) << broken;
+  }
+}
+
 TEST(NetworkState, LinksAreAllButThePorts) {
   NetworkState state = example_state();
   const NetworkState links = parse_network_links(render_network_state(state));
