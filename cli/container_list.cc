@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/container_size.h"
 #include "cli/listing.h"
+#include "engine/bridge_network.h"
 #include "engine/container_infos.h"
 #include "oci/reference.h"
 
@@ -118,18 +119,6 @@ bool is_up(const ContainerInfo& info) {
 
 }  // namespace
 
-std::string protocol_name(network::Protocol protocol) {
-  switch (protocol) {
-    case network::Protocol::kUdp:
-      return "udp";
-    case network::Protocol::kSctp:
-      return "sctp";
-    case network::Protocol::kTcp:
-      break;
-  }
-  return "tcp";
-}
-
 std::string container_state(const ContainerInfo& info) {
   switch (info.row.status) {
     case ContainerStatus::kCreated:
@@ -176,7 +165,8 @@ std::string published_ports(const ContainerInfo& info) {
   std::vector<std::string> parts;
   for (const auto& port : info.ports) {
     parts.push_back(port.host_address.with_port(port.host_port) + "->" +
-                    std::to_string(port.container_port) + "/" + protocol_name(port.protocol));
+                    std::to_string(port.container_port) + "/" +
+                    engine::protocol_name(port.protocol));
   }
   std::sort(parts.begin(), parts.end());
   return joined(parts, ", ");

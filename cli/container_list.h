@@ -25,7 +25,6 @@ std::string container_state(const engine::ContainerInfo& info);  // "running", "
 std::string container_status(const engine::ContainerInfo& info,
                              base::Nanoseconds now);             // "Up 5 seconds"
 std::string published_ports(const engine::ContainerInfo& info);  // "0.0.0.0:8080->80/tcp"
-std::string protocol_name(network::Protocol protocol);
 
 // KEY=VALUE as docker's --filter. Throws kInvalid for a key that `ps` does not know.
 class ContainerFilters {

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/container_list.h"
+#include "engine/bridge_network.h"
 
 namespace cli {
 namespace {
@@ -139,7 +140,7 @@ int run_port(const Globals& globals, const Words& words) {
   bool found = false;
   for (const auto& port : engine.load_container(arguments[0]).ports) {
     const std::string inside =
-        std::to_string(port.container_port) + "/" + protocol_name(port.protocol);
+        std::to_string(port.container_port) + "/" + engine::protocol_name(port.protocol);
     if (!wanted.empty() && wanted != inside) continue;
     found = true;
     print((wanted.empty() ? inside + " -> " : "") + port.host_address.with_port(port.host_port) +
