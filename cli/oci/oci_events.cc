@@ -181,6 +181,9 @@ std::string stats_event(const runtime::State& state, const runtime::ResctrlGroup
   return event.dump() + "\n";
 }
 
+// The kernel tells of an OOM before it has chosen and counted what it kills.
+constexpr std::int64_t kLookAgainMs = 10, kOomPatienceMs = 1000;
+
 // Until the container ends: usage at every interval, and a word at once when the OOM killer came.
 void print_events(const runtime::State& state, const runtime::ResctrlGroup& resctrl,
                   int interval_ms) {
@@ -188,21 +191,26 @@ void print_events(const runtime::State& state, const runtime::ResctrlGroup& resc
   if (!process) return;
   runtime::OomWatch oom(state.cgroup_paths);
   const auto print_ooms = [&] {
-    for (std::uint64_t left = oom.count_new(); left > 0; --left) {
+    const std::uint64_t count = oom.count_new();
+    for (std::uint64_t left = count; left > 0; --left) {
       print(Json({{"type", "oom"}, {"id", state.id}}).dump() + "\n");
     }
+    return count > 0;
   };
   const auto now_ms = [] { return base::now() / 1000000; };
   auto next = now_ms() + interval_ms;
+  std::int64_t expected_until = 0;  // told of an OOM whose kill is not counted yet
   for (;;) {
     std::array<pollfd, 2> items = {pollfd{.fd = process->get(), .events = POLLIN, .revents = 0},
                                    pollfd{.fd = oom.fd(), .events = POLLIN, .revents = 0}};
-    const auto wait = std::clamp<std::int64_t>(next - now_ms(), 0, interval_ms);
+    const auto until_next = std::clamp<std::int64_t>(next - now_ms(), 0, interval_ms);
+    const auto wait = expected_until > now_ms() ? std::min(until_next, kLookAgainMs) : until_next;
     if (poll(items.data(), items.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
       base::throw_errno("poll");
     }
     try {
-      print_ooms();
+      if (items[1].revents != 0) expected_until = now_ms() + kOomPatienceMs;
+      if (print_ooms()) expected_until = 0;
       if (items[0].revents != 0) return;
       if (now_ms() < next) continue;
       print(stats_event(state, resctrl));
