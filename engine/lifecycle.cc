@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <csignal>
 #include <poll.h>
+#include <utility>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -17,11 +19,17 @@ namespace engine {
 namespace {
 
 constexpr int kDefaultStopSeconds = 10;
-constexpr int kStuckMilliseconds = 2'000;
+constexpr int kMostStopSeconds = 2'000'000;  // in milliseconds they fit into an int
 // How long a program has, from its start, to come to its handlers.
 constexpr base::Nanoseconds kSettleTime = 1'000'000'000;
 constexpr int kSettleStepMilliseconds = 10;
-constexpr int kKillSeconds = 10;              // what holds much memory takes a while to end
+constexpr int kLookMilliseconds = 100;  // between two looks at processes that do not end
+constexpr int kMonitorDeafMilliseconds = 2'000;
+constexpr int kKillMilliseconds = 12'000;  // what holds much memory takes a while to end
+// How long processes stand still until they are given up: where the user said how long a stop may
+// take, and where nobody did.
+constexpr base::Nanoseconds kStopStillness = 1'000'000'000;
+constexpr base::Nanoseconds kKillStillness = 2'000'000'000;
 constexpr int kMonitorMilliseconds = 30'000;  // for an answer
 
 // Whether the monitor said, within the time, how the container ended, or ended itself.
@@ -69,20 +77,36 @@ void ask_monitor(MonitorLink& link, FrameType request) {
   }
 }
 
-// After SIGKILL. Whoever is seen twice in an uninterruptible sleep is not waited for any longer.
-void wait_for_killed(MonitorLink& link, const storage::ContainerRow& row) {
-  if (wait_for_end(link, kStuckMilliseconds)) return;
-  signal_init(row, SIGKILL);  // should the monitor itself be stuck
-  std::string last;
-  for (int second = 0; second < kKillSeconds; ++second) {
-    if (wait_for_end(link, 1000)) return;
-    const std::string stuck = row.init.pid > 0 ? find_stuck_process(row.init.pid) : std::string();
-    if (!stuck.empty() && stuck == last) break;
-    last = stuck;
+// The same, and sees meanwhile who stands still. A negative time: for ever.
+bool wait_and_look(MonitorLink& link, StuckWatch& watch, int milliseconds) {
+  constexpr int kLong = static_cast<int>(kStopStillness / 1'000'000);
+  const int blind = milliseconds < 0 ? -1 : std::max(0, milliseconds - kLong);
+  if (blind != 0 && wait_for_end(link, blind)) return true;
+  for (int left = milliseconds - blind; left > 0; left -= kLookMilliseconds) {
+    watch.look();
+    if (wait_for_end(link, std::min(left, kLookMilliseconds))) return true;
   }
-  throw base::Error(
-      base::ErrorKind::kUnavailable,
-      "container " + row.id + " does not end, not even of SIGKILL" + explain_no_end(row));
+  return false;
+}
+
+// After SIGKILL.
+void wait_for_killed(MonitorLink& link, const storage::ContainerRow& row, StuckWatch& watch) {
+  watch.note_kill();
+  std::string why;
+  bool is_sent = false;  // by us
+  for (int passed = 0; passed < kKillMilliseconds && why.empty(); passed += kLookMilliseconds) {
+    if (wait_for_end(link, kLookMilliseconds)) return;
+    if (passed >= kMonitorDeafMilliseconds && !std::exchange(is_sent, true)) {
+      signal_init(row, SIGKILL);  // should the monitor itself be stuck
+    }
+    watch.look();
+    why = watch.reason();
+  }
+  if (!is_sent) signal_init(row, SIGKILL);
+  if (why.empty()) why = watch.explain();
+  throw base::Error(base::ErrorKind::kUnavailable, "container " + row.id +
+                                                       " does not end, not even of SIGKILL" +
+                                                       (why.empty() ? "" : ": " + why));
 }
 
 // Whether the first process will not see the signal, however long one waits. True only of a program
@@ -123,10 +147,12 @@ void Engine::State::stop_running(const storage::ContainerRow& row, std::optional
   add_container_event(store, row, "kill", {{"signal", std::to_string(number)}});
   ask_to_stop(*link, number);
   const auto note_stop = [&] { add_container_event(store, row, "stop"); };
-  if (wait_for_end(*link, patience < 0 ? -1 : patience * 1000)) return note_stop();
+  StuckWatch watch(row, directory_of(row.id).runtime(), kStopStillness);
+  const int milliseconds = patience < 0 ? -1 : std::min(patience, kMostStopSeconds) * 1000;
+  if (wait_and_look(*link, watch, milliseconds)) return note_stop();
   add_container_event(store, row, "kill", {{"signal", std::to_string(SIGKILL)}});
   ask_to_stop(*link, SIGKILL);
-  wait_for_killed(*link, row);
+  wait_for_killed(*link, row, watch);
   note_stop();
 }
 
@@ -137,7 +163,8 @@ void Engine::State::kill_and_wait(const storage::ContainerRow& row) {
   // By the monitor, so that it knows before the container ends; by us, should it be stuck.
   ask_to_stop(*link, SIGKILL);
   if (row.status == storage::ContainerStatus::kPaused) ask_monitor(*link, FrameType::kUnpause);
-  wait_for_killed(*link, row);
+  StuckWatch watch(row, directory_of(row.id).runtime(), kKillStillness);
+  wait_for_killed(*link, row, watch);
 }
 
 void Engine::stop(std::string_view name_or_id, std::optional<int> seconds,
