@@ -32,9 +32,12 @@ LogSubject load_subject(storage::Store& store, const storage::ContainerRow& row,
 }
 
 template <typename Reader>
-void read_with(Reader reader, bool follow, int writer) {
-  reader.read_existing();
-  if (follow && writer >= 0) reader.follow(writer);
+void read_with(Reader&& reader, bool follow, int writer) {
+  if (follow && writer >= 0) {
+    reader.follow(writer);
+  } else {
+    reader.read_existing();
+  }
 }
 
 }  // namespace

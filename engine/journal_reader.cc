@@ -166,6 +166,7 @@ std::vector<std::string> JournalReader::where_we_were() const {
 // What came at the very end is asked for once more: a program that follows can't be asked whether
 // it has seen all.
 void JournalReader::follow(int writer_pidfd) {
+  read_existing();
   std::vector<std::string> words = where_we_were();
   words.insert(words.end(), {"--follow", "--no-tail"});
   const Program program = start(words);

@@ -19,6 +19,7 @@ class JournalReader {
   JournalReader(std::string id, const LogOptions& options, LogSink sink);
 
   void read_existing();
+  // The same, then what is added, until `writer` (a pidfd) has ended.
   void follow(int writer_pidfd);
 
  private:

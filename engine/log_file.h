@@ -19,7 +19,7 @@ struct LogLimits {
 };
 
 // Where the size would exceed the limit, <path> becomes <path>.1, that <path>.2, and so on, and
-// "<path>.1.gz" likewise; where somebody follows the log (LogReader holds a lock on its directory)
+// "<path>.1.gz" likewise; where somebody follows the log (LogTrail holds a lock on its directory)
 // that waits until they have the file open, a second at most. The file is made at the first byte.
 // Compression is another process's work and nobody waits for it: a file that is being followed, or
 // that comes while another is being compressed, has its turn later.

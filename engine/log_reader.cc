@@ -4,10 +4,8 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,9 +30,9 @@ bool same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-// Waits for a moment: LogFile holds such a lock only to see whether somebody else does.
-void lock_shared(int fd) {
-  while (flock(fd, LOCK_SH) != 0 && errno == EINTR) {
+void discard_changes(int watch) {
+  char events[4096];
+  while (read(watch, events, sizeof events) > 0) {
   }
 }
 
@@ -104,6 +102,7 @@ LogReader::Place LogReader::find_tail() {
 
 void LogReader::read_existing() {
   open_files();
+  if (trail_) trail_->start(files_.empty() ? -1 : files_.back().fd.get());
   const Place place = find_tail();
   for (std::size_t i = place.file; i < files_.size(); ++i) {
     File& file = files_[i];
@@ -133,7 +132,6 @@ void LogReader::read_rest() {
     if (count == 0) return;
     take_records();
     kept = partial_.size();
-    if (watch_ && take_changes()) find_newer_files();
   }
 }
 
@@ -151,83 +149,32 @@ void LogReader::take_records() {
   if (partial_.size() > kMaxRecord) partial_.clear();
 }
 
-bool LogReader::try_find_newer_files() {
-  const int newest = !newer_.empty() ? newer_.back().get() : current_.get();
-  struct stat known = {};
-  if (newest >= 0) base::check(fstat(newest, &known), "fstat");
-  std::vector<base::UniqueFd> found;
-  struct stat first = {};
-  for (int number = 0;; ++number) {
-    base::UniqueFd fd = open_log(rotated_log(path_, number));
-    if (!fd) break;
-    struct stat info = {};
-    base::check(fstat(fd.get(), &info), "fstat");
-    if (newest >= 0 && same_file(info, known)) break;
-    if (number == 0) first = info;
-    found.push_back(std::move(fd));
-  }
-  if (found.empty()) return true;
-  struct stat now = {};
-  if (stat(path_.c_str(), &now) != 0 || !same_file(now, first)) return false;
-  for (auto fd = found.rbegin(); fd != found.rend(); ++fd) {
-    lock_shared(fd->get());  // see LogFile::wait_for_followers()
-    newer_.push_back(std::move(*fd));
-  }
-  return true;
-}
-
-void LogReader::find_newer_files() {
-  for (int attempt = 0; attempt < kAttempts && !try_find_newer_files(); ++attempt) {
-  }
-}
-
-bool LogReader::take_changes() {
-  constexpr std::uint32_t kNewFile = IN_CREATE | IN_MOVED_TO | IN_Q_OVERFLOW;
-  char events[4096];
-  bool changed = false;
-  for (ssize_t count = 0; (count = read(watch_.get(), events, sizeof events)) > 0;) {
-    for (char* at = events; at < events + count;) {
-      const auto* event = reinterpret_cast<const inotify_event*>(at);
-      changed = changed || (event->mask & kNewFile) != 0;
-      at += sizeof(inotify_event) + event->len;
-    }
-  }
-  return changed;
-}
-
 void LogReader::drain() {
   if (current_) read_rest();
   for (;;) {
-    find_newer_files();
-    if (newer_.empty()) return;
+    LogTrail::Next next = trail_->take_next();
+    if (!next.file) return;
     if (current_) read_rest();  // what was written before it was rotated
-    go_on_with(std::move(newer_.front()));
-    newer_.pop_front();
+    if (next.lost_bytes > 0) view_.show_gap(next.lost_bytes);
+    go_on_with(std::move(next.file));
     read_rest();
   }
 }
 
 void LogReader::follow(int writer_pidfd) {
-  // A slow reader holds many files that were rotated away.
-  rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-  folder_ = base::open_file(path_.parent_path(), O_RDONLY | O_DIRECTORY);
-  lock_shared(folder_.get());
-  if (current_) lock_shared(current_.get());
-  watch_.reset(base::check(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
-  inotify_add_watch(watch_.get(), path_.parent_path().c_str(),
+  const base::UniqueFd watch(base::check(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
+  inotify_add_watch(watch.get(), path_.parent_path().c_str(),
                     IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF);
+  trail_.emplace(path_, LogTrail::Limits{});  // what is rotated away while we read is ours, too
+  read_existing();
   for (bool ended = false; !ended && !view_.is_past_end();) {
     ended = base::has_exited(writer_pidfd);  // asked first: what is read after it is complete
     drain();
     if (ended) return;
-    pollfd items[2] = {{.fd = watch_.get(), .events = POLLIN, .revents = 0},
+    pollfd items[2] = {{.fd = watch.get(), .events = POLLIN, .revents = 0},
                        {.fd = writer_pidfd, .events = POLLIN, .revents = 0}};
     if (poll(items, 2, -1) < 0 && errno != EINTR) base::throw_errno("poll");
-    take_changes();
+    discard_changes(watch.get());
   }
 }
 

@@ -2,9 +2,9 @@
 // tail is wanted, and follows it while it grows.
 #pragma once
 
-#include <deque>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "engine/engine.h"
 #include "engine/log_format.h"
+#include "engine/log_trail.h"
 #include "engine/log_view.h"
 
 namespace engine {
@@ -26,7 +27,7 @@ class LogReader {
   // Everything that is there now, as the options say.
   void read_existing();
 
-  // Then what is added, until `writer` (a pidfd) has ended and all is read.
+  // The same, then what is added, until `writer` (a pidfd) has ended and all is read.
   void follow(int writer_pidfd);
 
  private:
@@ -44,11 +45,6 @@ class LogReader {
   void read_rest();  // of the current file
   void take_records();
   void drain();  // through rotations, to the newest byte
-  // Opens the files that are newer than those we know. Whoever holds them loses nothing, however
-  // many times they are rotated away before their turn comes.
-  void find_newer_files();
-  bool try_find_newer_files();  // false: they were rotated meanwhile
-  bool take_changes();          // what inotify tells; true where a file was made or moved
   void go_on_with(base::UniqueFd file);
 
   fs::path path_;
@@ -58,8 +54,7 @@ class LogReader {
   LogView view_;
   std::vector<File> files_;
   base::UniqueFd current_;
-  std::deque<base::UniqueFd> newer_;  // than the current one, oldest first
-  base::UniqueFd watch_, folder_;     // while it follows
+  std::optional<LogTrail> trail_;  // while it follows
   std::string partial_;
   LogEntry entry_;
 };

@@ -35,4 +35,11 @@ void LogView::flush() {
   shown_.clear();
 }
 
+void LogView::show_gap(std::uint64_t bytes) {
+  flush();
+  sink_(true, "sampan: " + base::human_size(bytes) +
+                  " of this log are missing here: nobody read them until the disk was nearly "
+                  "full\n");
+}
+
 }  // namespace engine

@@ -1,6 +1,7 @@
 // LogView: what `logs` shows of records that are read one after the other, wherever they come from.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ class LogView {
 
   void show(const LogEntry& entry);  // kept until flush(), or until the other stream's turn
   void flush();
+  void show_gap(std::uint64_t bytes);             // that so many are missing here
   bool is_past_end() const { return past_end_; }  // a record later than `until` was seen
 
  private:

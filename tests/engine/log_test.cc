@@ -17,6 +17,7 @@
 #include "engine/log_journal.h"
 #include "engine/log_plan.h"
 #include "engine/log_reader.h"
+#include "engine/log_trail.h"
 #include "engine/log_writer.h"
 #include "tests/base/temp_dir.h"
 
@@ -253,12 +254,71 @@ TEST_P(LogFormats, AreFollowedThroughRotationsUntilTheWriterEnds) {
   std::string text;
   LogReader reader(path, GetParam(), {.follow = true},
                    [&](bool, std::string_view lines) { text += lines; });
-  reader.read_existing();
   reader.follow(pidfd->get());
   base::wait_for_child(writer);
   std::string expected;
   for (int i = 0; i < 3000; ++i) expected += std::to_string(i) + "\n";
   EXPECT_EQ(text, expected);
+}
+
+TEST(LogTrail, HoldsWhatWasRotatedAwayUnread) {
+  const TempDir dir;
+  const fs::path path = dir / "log";
+  LogTrail trail(path, {});
+  trail.start(-1);
+  EXPECT_FALSE(trail.take_next().file);
+  {
+    LogWriter log(path, {.max_size = 100, .max_files = 1}, LogFormat::kJson);
+    for (int i = 0; i < 50; ++i) log.write(Stream::kStdout, std::to_string(i) + "\n", kNoon);
+  }
+  std::string text;
+  for (;;) {
+    const LogTrail::Next next = trail.take_next();
+    if (!next.file) break;
+    EXPECT_EQ(next.lost_bytes, 0U);
+    text += base::read_fd(next.file.get());
+  }
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_NE(text.find("\"" + std::to_string(i) + "\\n\""), std::string::npos) << i;
+  }
+}
+
+TEST(LogTrail, GivesUpTheOldestAndSaysHowMuch) {
+  const TempDir dir;
+  const fs::path path = dir / "log";
+  LogTrail trail(path, {.files = 2});
+  trail.start(-1);
+  std::uint64_t written = 0;
+  {
+    LogWriter log(path, {.max_size = 100, .max_files = 1}, LogFormat::kJson);
+    for (int i = 100; i < 150; ++i) {
+      log.write(Stream::kStdout, std::to_string(i) + "\n", kNoon);
+      if (i == 100) written = fs::file_size(path);
+    }
+  }
+  const LogTrail::Next first = trail.take_next();
+  const LogTrail::Next last = trail.take_next();
+  EXPECT_EQ(first.lost_bytes, 48 * written);
+  EXPECT_EQ(last.lost_bytes, 0U);
+  EXPECT_NE(base::read_fd(last.file.get()).find("149"), std::string::npos);
+  EXPECT_FALSE(trail.take_next().file);
+}
+
+TEST(LogTrail, LeavesAsMuchSpaceAsItHolds) {
+  const TempDir dir;
+  const fs::path path = dir / "log";
+  LogTrail trail(path, {.free_times_held = 1ULL << 50U});  // so nothing may be held
+  trail.start(-1);
+  {
+    LogWriter log(path, {.max_size = 100, .max_files = 1}, LogFormat::kJson);
+    for (int i = 100; i < 150; ++i) {
+      log.write(Stream::kStdout, std::to_string(i) + "\n", kNoon);
+    }
+  }
+  const LogTrail::Next only = trail.take_next();
+  EXPECT_GT(only.lost_bytes, 0U);
+  EXPECT_NE(base::read_fd(only.file.get()).find("149"), std::string::npos);
+  EXPECT_FALSE(trail.take_next().file);
 }
 
 TEST(LogLocal, IsWhatDockerWritesAndReads) {

@@ -222,6 +222,33 @@ def test_a_slow_follower_gets_every_line_later(engine, busybox, flood):
     assert reader.wait(30) == 0
 
 
+@pytest.mark.parametrize("begins, flags", [
+    ("before", ("--log-opt", "max-size=5m", "--log-opt", "max-file=1")),
+    ("within", ("--log-opt", "max-size=10m", "--log-opt", "max-file=3", "--log-opt", "compress=true")),
+    ("before", ("--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3")),
+])
+def test_a_follower_whose_reader_stands_still_gets_every_line_later(engine, busybox, flood, begins, flags):
+    """Nobody takes a byte until the container has written all; it is not held up by that."""
+    start_flood(engine, busybox, flood, "unread", *flags)
+    if begins == "within":  # the follower stands still while it shows what was there at its start
+        engine.run("exec", "unread", "sh", "-c", "head -n 10000 /lines > /proc/1/fd/1")
+    reader = engine.start("logs", "-f", "unread", stdout=subprocess.PIPE)
+    time.sleep(0.5)
+    begin = time.monotonic()
+    engine.run("exec", "unread", "touch", "/go")
+    wait_until(lambda: engine.run("exec", "unread", "test", "-e", "/done", code=None).returncode == 0, 90, "the end of the writer")
+    assert time.monotonic() - begin < 60
+    engine.run("kill", "unread")
+    content = open(flood, "rb").read()
+    expected = hashlib.sha256((content[:10_000 * LENGTH] if begins == "within" else b"") + content * ROUNDS).hexdigest()
+    seen, size = hashlib.sha256(), 0
+    while data := reader.stdout.read1(1 << 20):
+        seen.update(data)
+        size += len(data)
+    assert reader.wait(30) == 0
+    assert seen.hexdigest() == expected, f"{size} bytes"
+
+
 def test_a_monitor_is_small_again_after_a_flood(engine, busybox, flood):
     start_flood(engine, busybox, flood, "large")
     engine.run("exec", "large", "touch", "/go")
