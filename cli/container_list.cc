@@ -11,10 +11,10 @@
 
 #include "base/error.h"
 #include "cli/command.h"
-#include "cli/container_size.h"
 #include "cli/listing.h"
 #include "engine/bridge_network.h"
 #include "engine/container_infos.h"
+#include "engine/container_sizes.h"
 #include "oci/reference.h"
 
 namespace cli {
@@ -346,12 +346,15 @@ int run_ps(const Globals& globals, const Words& words) {
                                 .options_of_stopped = wants_options};
   const base::Nanoseconds now = base::now();
   const Truncation truncation = no_trunc ? Truncation::kFull : Truncation::kShort;
-  std::optional<ContainerSizes> sizes;
+  std::optional<engine::ContainerSizes> sizes;
   if (size && !quiet) sizes.emplace(engine.store());
   int shown = 0;
   std::string ids;
   const auto size_of = [&](const ContainerInfo& info) {
-    return sizes ? sizes->render(info.row) : "0B";  // docker's, where nobody asks
+    if (!sizes) return std::string("0B");  // docker's, where nobody asks
+    const engine::ContainerSize size_now = sizes->measure(info.row);
+    return base::human_size(size_now.written) + " (virtual " + base::human_size(size_now.root_fs) +
+           ")";
   };
   const auto show = [&](const ContainerInfo& info) {
     if (!is_up(info) && !show_stopped) return true;

@@ -12,6 +12,7 @@
 #include "cli/listing.h"
 #include "engine/image_mount.h"
 #include "oci/image_config.h"
+#include "storage/indexes.h"
 
 namespace cli {
 namespace {
@@ -90,7 +91,7 @@ std::string shown_id(const std::string& id, bool full) {
 
 struct HistoryFlags {
   bool no_trunc = false, quiet = false, human = true;
-  std::string format;
+  std::string format, platform;
 };
 
 nlohmann::json history_row(const Step& step, const std::string& id, const HistoryFlags& flags,
@@ -170,6 +171,8 @@ int run_history(const Globals& globals, const Words& words) {
        {"-H,--human", "", "Print sizes and dates in human readable format (default true)",
         &flags.human},
        {"--no-trunc", "", "Don't truncate output", &flags.no_trunc},
+       {"--platform", "string", "Show history for the given platform (e.g. \"linux/arm64\")",
+        &flags.platform},
        {"-q,--quiet", "", "Only show image IDs", &flags.quiet}},
       words);
   Listing listing(flags.format, {"ID", "CreatedSince", "CreatedBy", "Size", "Comment"},
@@ -180,7 +183,9 @@ int run_history(const Globals& globals, const Words& words) {
                    {"Size", "SIZE"},
                    {"Comment", "COMMENT"}});
   engine::Engine engine(globals.config);
-  const storage::ImageRow image = load_image(engine, arguments[0]);
+  std::optional<oci::Platform> platform;
+  if (!flags.platform.empty()) platform = oci::Platform::parse(flags.platform);
+  const auto image = storage::load_image_for(engine.store(), arguments[0], platform);
   const oci::ImageConfig config = oci::parse_image_config(image.config);
   const std::vector<Step> steps = list_steps(engine, image, config);
   const auto ancestors = find_ancestors(engine, image, config);

@@ -12,46 +12,68 @@ namespace {
 
 enum class ObjectType { kAny, kContainer, kImage };
 
+struct InspectFlags {
+  std::string format, type, platform;
+  bool size = false;
+};
+
 std::optional<std::string> find_object(engine::Engine& engine, ObjectType type,
-                                       const std::string& name) {
+                                       const std::string& name, const InspectFlags& flags) {
+  using Size = engine::Engine::InspectSize;
   if (type != ObjectType::kImage) {
-    if (auto found = engine.inspect_container(name)) return found;
+    const Size size = flags.size ? Size::kMeasured : Size::kNo;
+    if (auto found = engine.inspect_container(name, size)) return found;
   }
   if (type != ObjectType::kContainer) {
-    if (auto found = engine.inspect_image(name)) return found;
+    auto found = engine.inspect_image(name, flags.platform);
+    if (found && flags.size) print_error("WARNING: --size ignored for image");
+    return found;
   }
   return std::nullopt;
 }
 
+// docker's flags of the command at hand, and --type of all.
+std::vector<Flag> flags_for(ObjectType type, InspectFlags& flags) {
+  std::vector<Flag> table = {
+      {"-f,--format", "string", "Format output using a Go template, or \"json\"", &flags.format}};
+  if (type == ObjectType::kImage) {
+    table.push_back({"--platform", "string",
+                     "Inspect a specific platform of the multi-platform image (e.g. "
+                     "\"linux/arm64\")",
+                     &flags.platform});
+  } else {
+    table.push_back(
+        {"-s,--size", "", "Display total file sizes if the type is container", &flags.size});
+  }
+  table.push_back({"--type", "string",
+                   "Only inspect objects of the given type (\"container\", \"image\")",
+                   &flags.type});
+  return table;
+}
+
 int inspect(const Globals& globals, const Words& words, const std::string& command,
             ObjectType type) {
-  std::string format;
-  std::string wanted_type;
-  bool size = false;
-  const Words arguments = parse_arguments(
-      {.command = command,
-       .synopsis = "[OPTIONS] NAME|ID [NAME|ID...]",
-       .summary = "Return low-level information on containers and images",
-       .min_arguments = 1,
-       .max_arguments = kAnyNumber},
-      {{"-f,--format", "string", "Format output using a Go template, or \"json\"", &format},
-       {"-s,--size", "", "Accepted for docker's sake", &size},
-       {"--type", "string", "Only inspect objects of the given type (\"container\", \"image\")",
-        &wanted_type}},
-      words);
-  if (wanted_type == "container") type = ObjectType::kContainer;
-  if (wanted_type == "image") type = ObjectType::kImage;
-  if (!wanted_type.empty() && wanted_type != "container" && wanted_type != "image") {
+  InspectFlags flags;
+  const Words arguments =
+      parse_arguments({.command = command,
+                       .synopsis = "[OPTIONS] NAME|ID [NAME|ID...]",
+                       .summary = "Return low-level information on containers and images",
+                       .min_arguments = 1,
+                       .max_arguments = kAnyNumber},
+                      flags_for(type, flags), words);
+  if (flags.type == "container") type = ObjectType::kContainer;
+  if (flags.type == "image") type = ObjectType::kImage;
+  if (!flags.type.empty() && flags.type != "container" && flags.type != "image") {
     throw base::Error(base::ErrorKind::kInvalid,
-                      "\"" + wanted_type + "\" is not a valid value for --type");
+                      "\"" + flags.type + "\" is not a valid value for --type");
   }
-  Documents documents(format);
+  Documents documents(flags.format);
   engine::Engine engine(globals.config);
   const char* kind = type == ObjectType::kContainer ? "container"
                      : type == ObjectType::kImage   ? "image"
                                                     : "object";
   const int code = for_each_argument(arguments, [&](const std::string& name) {
-    const auto document = find_object(engine, type, name);
+    const auto document = find_object(engine, type, name, flags);
     if (!document)
       throw base::Error(base::ErrorKind::kNotFound, std::string("No such ") + kind + ": " + name);
     documents.add(*document);

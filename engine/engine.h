@@ -148,9 +148,13 @@ class Engine {
   std::uint64_t copy_to(const CopyRequest& request);
 
   // docker's inspect document for a container or an image, as JSON text of one object. nullopt: no
-  // such object.
-  std::optional<std::string> inspect_container(std::string_view name_or_id);
-  std::optional<std::string> inspect_image(std::string_view name_or_id);
+  // such object. kMeasured: with SizeRw and SizeRootFs, for which its files are counted.
+  enum class InspectSize { kNo, kMeasured };
+  std::optional<std::string> inspect_container(std::string_view name_or_id,
+                                               InspectSize size = InspectSize::kNo);
+  // kNotFound where the image is not here for `platform` (empty: whatever it is for).
+  std::optional<std::string> inspect_image(std::string_view name_or_id,
+                                           std::string_view platform = {});
 
   // `run --explain`: layers, mounts, namespaces, ids, cgroup files, network messages, firewall
   // elements, capabilities, seccomp.

@@ -4,6 +4,7 @@
 #include "engine/bridge_network.h"
 #include "engine/bundle.h"
 #include "engine/container_log.h"
+#include "engine/container_sizes.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/inspect_resources.h"
@@ -237,7 +238,8 @@ Json network_json(const ContainerInfo& info) {
 
 }  // namespace
 
-std::optional<std::string> Engine::inspect_container(std::string_view name_or_id) {
+std::optional<std::string> Engine::inspect_container(std::string_view name_or_id,
+                                                     InspectSize size) {
   const auto info = find_container(name_or_id);
   if (!info) return std::nullopt;
   const storage::ContainerRow& row = info->row;
@@ -249,7 +251,7 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
                                                              state_->store.container_dir(row.id));
   std::string lower;
   for (const fs::path& layer : overlay.lower) lower += (lower.empty() ? "" : ":") + layer.string();
-  const Json document = {
+  Json document = {
       {"Id", row.id},
       {"Created", base::format_rfc3339(row.created)},
       {"Path", arguments.front()},
@@ -277,10 +279,15 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
           {"MergedDir", ""},
           {"UpperDir", overlay.upper.string()},
           {"WorkDir", overlay.work.string()}}},
-        {"Name", "overlay2"}}},
-      {"Mounts", describe_mounts(state_->store, input.options)},
-      {"Config", config_json(input, spec)},
-      {"NetworkSettings", network_json(*info)}};
+        {"Name", "overlay2"}}}};
+  if (size == InspectSize::kMeasured) {
+    const ContainerSize measured = ContainerSizes(state_->store).measure(row);
+    document["SizeRw"] = measured.written;
+    document["SizeRootFs"] = measured.root_fs;
+  }
+  document.update(Json{{"Mounts", describe_mounts(state_->store, input.options)},
+                       {"Config", config_json(input, spec)},
+                       {"NetworkSettings", network_json(*info)}});
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "oci/image_config.h"
+#include "storage/indexes.h"
 
 namespace engine {
 namespace {
@@ -50,9 +51,13 @@ std::string familiar_repository(const storage::ImageName& name) {
 
 }  // namespace
 
-std::optional<std::string> Engine::inspect_image(std::string_view name_or_id) {
-  const auto image = state_->store.find_image(name_or_id);
+std::optional<std::string> Engine::inspect_image(std::string_view name_or_id,
+                                                 std::string_view platform) {
+  auto image = state_->store.find_image(name_or_id);
   if (!image) return std::nullopt;
+  if (!platform.empty()) {
+    image = storage::load_image_for(state_->store, name_or_id, oci::Platform::parse(platform));
+  }
   const oci::ImageConfig config = oci::parse_image_config(image->config);
   Json tags = Json::array();
   Json digests = Json::array();

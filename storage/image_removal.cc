@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "oci/platform.h"
 #include "storage/database.h"
 #include "storage/event_log.h"
 #include "storage/image_mounts.h"
@@ -158,20 +159,84 @@ Store::Untagged remove_rows(Database& database, std::string_view name_or_id, Sto
   return result;
 }
 
-}  // namespace
-
-Store::Untagged Store::remove_image(std::string_view name_or_id, Force force) {
-  const auto own = try_own_layers(root_);
-  Untagged result;
+// One transaction of rows, then the directories of layers that went with them.
+template <class RemoveRows>
+Store::Untagged remove_with_layers(Store& store, RemoveRows&& remove) {
+  const auto own = try_own_layers(store.root());
+  Database& database = store.database();
+  Store::Untagged result;
   {
-    Transaction transaction(*database_);
-    result = remove_rows(*database_, name_or_id, force, own ? OwnLayers::kYes : OwnLayers::kNo);
+    Transaction transaction(database);
+    result = remove(database, own ? OwnLayers::kYes : OwnLayers::kNo);
     transaction.commit();
   }
   if (result.layers.empty() || !own) return result;
-  database_->sync();
-  trash_layers(*this, result.layers);
+  database.sync();
+  trash_layers(store, result.layers);
   return result;
+}
+
+// The platform that a name goes on to stand for: the host's before another one.
+std::optional<oci::ImageId> choose_heir(Store& store, const oci::ImageId& leaving,
+                                        const std::vector<oci::Digest>& indexes) {
+  const std::vector<oci::Platform> runnable = oci::preferences_of(oci::Platform::of_host());
+  std::optional<oci::ImageId> heir;
+  std::size_t best = runnable.size() + 1;
+  for (const oci::Digest& index : indexes) {
+    for (const oci::ImageId& id : images_of_index(store, index)) {
+      if (id == leaving) continue;
+      const ImageRow row = store.load_image(id);
+      const auto rank = static_cast<std::size_t>(
+          std::find_if(runnable.begin(), runnable.end(),
+                       [&](const oci::Platform& each) { return is_for_platform(row, each); }) -
+          runnable.begin());
+      if (rank >= best) continue;
+      best = rank;
+      heir = id;
+    }
+  }
+  return heir;
+}
+
+// Tags and the index's digest of repositories that know the image by one of the indexes.
+void hand_over_names(Database& database, const oci::ImageId& from, const oci::ImageId& to,
+                     const std::vector<oci::Digest>& indexes) {
+  for (const oci::Digest& index : indexes) {
+    database
+        .prepare(
+            "UPDATE names SET image=?1 WHERE image=?2 AND (tag<>'' OR digest=?3) AND repository IN "
+            "(SELECT repository FROM names WHERE tag='' AND digest=?3)")
+        .bind_all(to.hex(), from.hex(), index.hex())
+        .run();
+  }
+}
+
+}  // namespace
+
+Store::Untagged Store::remove_image(std::string_view name_or_id, Force force) {
+  return remove_with_layers(*this, [&](Database& database, OwnLayers own) {
+    return remove_rows(database, name_or_id, force, own);
+  });
+}
+
+Store::Untagged remove_image_for(Store& store, std::string_view name_or_id,
+                                 const oci::Platform& platform, Store::Force force) {
+  return remove_with_layers(store, [&](Database& database, OwnLayers own) {
+    const auto named = resolve_image(database, name_or_id);
+    if (!named) throw_no_such_image(name_or_id);
+    const auto image = find_image_for(store, name_or_id, platform);
+    if (!image) throw_no_such_platform(name_or_id, platform);
+    const std::string& id = image->id.hex();
+    const auto named_id = oci::ImageId::from_hex(named->id);
+    const std::vector<oci::Digest> indexes = indexes_of_image(store, named_id);
+    const auto heir = choose_heir(store, image->id, indexes);
+    if (image->id == named_id && (!named->name || !heir)) {
+      return remove_rows(database, name_or_id, force, own);
+    }
+    refuse_if_used(find_users(database, id), id, force);
+    if (heir) hand_over_names(database, image->id, *heir, indexes);
+    return remove_rows(database, "sha256:" + id, force, own);
+  });
 }
 
 std::optional<Store::Untagged> remove_unused_image(Store& store, const oci::ImageId& image,

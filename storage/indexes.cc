@@ -1,8 +1,11 @@
 #include "storage/indexes.h"
 
+#include "base/error.h"
+#include "base/text.h"
 #include "oci/image_config.h"
 #include "storage/database.h"
 #include "storage/event_log.h"
+#include "storage/image_rows.h"
 #include "storage/layer_use.h"
 
 namespace storage {
@@ -78,6 +81,22 @@ std::optional<ImageRow> find_image_for(Store& store, std::string_view name_or_id
     }
   }
   return std::nullopt;
+}
+
+void throw_no_such_platform(std::string_view name_or_id, const oci::Platform& platform) {
+  throw base::Error(base::ErrorKind::kNotFound,
+                    "image with reference " + base::printable(name_or_id) +
+                        " was found but does not provide the specified platform (" +
+                        oci::normalize(platform).str() + ")");
+}
+
+ImageRow load_image_for(Store& store, std::string_view name_or_id,
+                        const std::optional<oci::Platform>& platform) {
+  auto named = store.find_image(name_or_id);
+  if (!named) throw_no_such_image(name_or_id);
+  if (!platform) return std::move(*named);
+  if (auto image = find_image_for(store, name_or_id, *platform)) return std::move(*image);
+  throw_no_such_platform(name_or_id, *platform);
 }
 
 namespace {

@@ -49,6 +49,19 @@ bool is_for_platform(const ImageRow& image, const oci::Platform& platform);
 std::optional<ImageRow> find_image_for(Store& store, std::string_view name_or_id,
                                        const oci::Platform& platform);
 
+// The same; throws kNotFound where there is no such image, or none for that platform, in docker's
+// words. Without a platform: what the name stands for.
+ImageRow load_image_for(Store& store, std::string_view name_or_id,
+                        const std::optional<oci::Platform>& platform);
+[[noreturn]] void throw_no_such_platform(std::string_view name_or_id,
+                                         const oci::Platform& platform);
+
+// docker's `rmi --platform`: removes the image that the name or id stands for on that platform.
+// What named it names another platform of its index from then on, where one is here; else it is
+// remove_image(). Throws as that and load_image_for() do.
+Store::Untagged remove_image_for(Store& store, std::string_view name_or_id,
+                                 const oci::Platform& platform, Store::Force force);
+
 // A registry has the image in the name's repository under this digest now: it was pushed there.
 // Nothing happens where the image went meanwhile.
 void add_pushed_name(Store& store, const oci::ImageId& image, const oci::Reference& name,

@@ -43,12 +43,8 @@ storage::ImageRow load_for(storage::Store& store, const storage::ImageName& row,
                            const std::string& platform) {
   if (platform.empty()) return store.load_image(row.image);
   const auto wanted = oci::Platform::parse(platform);
-  const std::string name = row.repository + ":" + row.tag;
-  if (auto image = storage::find_image_for(store, name, wanted)) return *image;
-  throw base::Error(base::ErrorKind::kNotFound,
-                    "image with reference " + oci::Reference::parse(name).familiar() +
-                        " was found but does not provide the specified platform (" + wanted.str() +
-                        ")");
+  const std::string name = oci::Reference::parse(row.repository + ":" + row.tag).familiar();
+  return storage::load_image_for(store, name, wanted);
 }
 
 std::vector<Job> find_jobs(storage::Store& store, const oci::Reference& name, bool all_tags,

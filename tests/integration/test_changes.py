@@ -55,6 +55,21 @@ def test_what_was_made_and_removed_leaves_nothing(container):
     assert not any("gone" in line for line in lines) and "C /tmp" in lines and "A /tmp/p" in lines
 
 
+def test_inspect_adds_sizes_where_they_are_asked_for(container):
+    sizes = "{{.SizeRw}} {{.SizeRootFs}}"
+    assert "SizeRw" not in container.out("inspect", "box")
+    sh(container, "dd if=/dev/zero of=/big bs=1k count=3000")
+    for command in (["inspect"], ["container", "inspect"]):
+        written, root = map(int, container.out(*command, "--size", "--format", sizes, "box").split())
+        assert 3000 * 1024 <= written < 3200 * 1024
+        image = container.out("inspect", "--format", "{{.Image}}", "box")
+        assert root == written + int(container.out("image", "inspect", "--format", "{{.Size}}", image))
+    names = list(json.loads(container.out("inspect", "-s", "box"))[0])
+    assert names[names.index("GraphDriver") + 1:][:3] == ["SizeRw", "SizeRootFs", "Mounts"]
+    done = container.run("inspect", "-s", image)
+    assert "WARNING: --size ignored for image" in done.stderr and "SizeRw" not in done.stdout
+
+
 def test_a_container_that_was_never_started_has_no_changes(engine, busybox):
     engine.run("create", "--name", "new", "-v", "/vol", busybox, "true")
     assert engine.out("diff", "new") == ""

@@ -51,6 +51,63 @@ def test_platforms_side_by_side(sampan, index, home):
     assert sampan.out("images", "-q", "-a") == ""
 
 
+def env_of(sampan, name, *flags):
+    return sampan.out("image", "inspect", *flags, "--format", "{{index .Config.Env 0}}", name)
+
+
+def test_a_platform_is_looked_at_by_name(sampan, index, home):
+    name, _ = index
+    sampan.run("pull", "-q", "--platform", f"linux/{OTHER}", name)
+    error = f"image with reference {name} was found but does not provide the specified platform (linux/{HOST})"
+    for command in ("inspect", "history", "rm"):
+        assert error in sampan.run("image", command, "--platform", f"linux/{HOST}", name, code=1).stderr
+        assert "No such image" in sampan.run("image", command, "--platform", f"linux/{HOST}", "absent", code=1).stderr
+    sampan.run("pull", "-q", name)
+    for platform in (HOST, OTHER):
+        assert env_of(sampan, name, "--platform", f"linux/{platform}") == f"PLATFORM={platform}"
+        ids = sampan.out("image", "inspect", "--platform", platform, "--format", "{{.Id}}", name)
+        assert sampan.out("history", "-q", "--no-trunc", "--platform", platform, name).split()[0] == ids
+    # Its own id names that image and no other one.
+    assert env_of(sampan, ids, "--platform", OTHER) == f"PLATFORM={OTHER}"
+    assert "does not provide" in sampan.run("image", "inspect", "--platform", HOST, ids, code=1).stderr
+    assert env_of(sampan, name) == f"PLATFORM={HOST}"
+
+
+@pytest.mark.parametrize("first", [HOST, OTHER])
+def test_a_platform_is_removed_alone(sampan, index, home, first):
+    name, digest = index
+    second_ = OTHER if first == HOST else HOST
+    for platform in (OTHER, HOST):
+        sampan.run("pull", "-q", "--platform", platform, name)
+    gone = sampan.out("image", "inspect", "--platform", first, "--format", "{{.Id}}", name)
+    sampan.run("create", "--name", "user", "--platform", first, name)
+    assert "must be forced" in sampan.run("rmi", "--platform", first, name, code=1).stderr
+    assert env_of(sampan, name) == f"PLATFORM={HOST}"  # a refusal changes nothing
+    sampan.run("rm", "user")
+    # All or none of several.
+    sampan.run("rmi", "--platform", f"{first},riscv64", name, code=1)
+    assert len(sampan.out("images", "-q", "-a").split()) == 2
+    done = sampan.out("rmi", "--platform", first, name)
+    assert f"Deleted: {gone}" in done and f"Untagged: {name}" not in done
+    # The name and the index's digest are the other one's now.
+    assert env_of(sampan, name) == f"PLATFORM={second_}"
+    assert digest in sampan.out("image", "inspect", "--format", "{{json .RepoDigests}}", name)
+    assert len(sampan.out("images", "-q", "-a").split()) == 1
+    done = sampan.out("rmi", "--platform", second_, name)
+    assert f"Untagged: {name}" in done and "Deleted: " in done
+    assert sampan.out("images", "-q", "-a") == ""
+
+
+def test_all_platforms_are_removed_at_once_by_id_or_name(sampan, index, home):
+    name, _ = index
+    for way in ("{{.Id}}", name):
+        for platform in (OTHER, HOST):
+            sampan.run("pull", "-q", "--platform", platform, name)
+        word = sampan.out("image", "inspect", "--format", way, name)
+        sampan.run("rmi", "--platform", HOST, "--platform", OTHER, word)
+        assert sampan.out("images", "-q", "-a") == ""
+
+
 def test_an_index_goes_back_as_it_was(sampan, index, second, home):
     name, digest = index
     for platform in (OTHER, HOST):

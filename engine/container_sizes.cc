@@ -1,12 +1,11 @@
-#include "cli/container_size.h"
+#include "engine/container_sizes.h"
 
 #include <sys/stat.h>
 
 #include "base/disk_usage.h"
-#include "base/time.h"
 #include "storage/image_list.h"
 
-namespace cli {
+namespace engine {
 namespace {
 
 constexpr std::uint64_t kStatBlock = 512;  // stat(2), st_blocks
@@ -28,11 +27,12 @@ ContainerSizes::ContainerSizes(storage::Store& store) : store_(store) {
   }
 }
 
-std::string ContainerSizes::render(const storage::ContainerRow& row) const {
-  const std::uint64_t written = size_below(store_.container_dir(row.id) / "upper");
+ContainerSize ContainerSizes::measure(const storage::ContainerRow& row) const {
+  ContainerSize size;
+  size.written = size_below(store_.container_dir(row.id) / "upper");
   const auto image = images_.find(row.image.hex());
-  const std::uint64_t below = image == images_.end() ? 0 : image->second;
-  return base::human_size(written) + " (virtual " + base::human_size(written + below) + ")";
+  size.root_fs = size.written + (image == images_.end() ? 0 : image->second);
+  return size;
 }
 
-}  // namespace cli
+}  // namespace engine
