@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace cli {
 

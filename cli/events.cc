@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "cli/filters.h"
 #include "cli/moments.h"
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace cli {
 namespace {

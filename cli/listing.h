@@ -9,7 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace cli {
 

@@ -8,7 +8,7 @@
 #include "cli/documents.h"
 #include "cli/listing.h"
 #include "engine/networks.h"
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace cli {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/time.h"
 #include "cli/command.h"
 #include "cli/version.h"
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace cli {
 namespace {

@@ -12,7 +12,7 @@
 #include "cli/command.h"
 #include "cli/documents.h"
 #include "cli/listing.h"
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace cli {
 namespace {

@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/query_text.h"
 #include "engine/log_journal.h"
-#include "engine/query_text.h"
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 namespace engine {
 namespace {
@@ -262,7 +262,7 @@ LogWriter make_log_writer(const LogPlan& plan, const LogSubject& subject, const 
 std::string render_details(const LogPlan& plan) {
   std::string text;
   for (const auto& [name, value] : with_tag(plan)) {
-    text += (text.empty() ? "" : ",") + escape_query(name) + "=" + escape_query(value);
+    text += (text.empty() ? "" : ",") + base::escape_query(name) + "=" + base::escape_query(value);
   }
   return text;
 }

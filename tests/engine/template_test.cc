@@ -1,4 +1,4 @@
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/template_tree.h"
+#include "engine/template/template_tree.h"
 
 namespace engine {
 

@@ -1,8 +1,8 @@
 #include <optional>
 #include <utility>
 
-#include "engine/template_scan.h"
-#include "engine/template_tree.h"
+#include "engine/template/template_scan.h"
+#include "engine/template/template_tree.h"
 
 namespace engine {
 namespace {

@@ -8,9 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/template_functions.h"
-#include "engine/template_scan.h"
-#include "engine/template_tree.h"
+#include "engine/template/template_functions.h"
+#include "engine/template/template_scan.h"
+#include "engine/template/template_tree.h"
 
 namespace engine {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/template.h"
+#include "engine/template/template.h"
 
 #include <algorithm>
 #include <cctype>
@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "engine/template_functions.h"
-#include "engine/template_tree.h"
+#include "engine/template/template_functions.h"
+#include "engine/template/template_tree.h"
 
 namespace engine {
 namespace {

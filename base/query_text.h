@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace engine {
+namespace base {
 
 // As Go's url.QueryEscape.
 inline std::string escape_query(std::string_view text) {
@@ -24,4 +24,4 @@ inline std::string escape_query(std::string_view text) {
   return escaped;
 }
 
-}  // namespace engine
+}  // namespace base

@@ -1,10 +1,10 @@
-#include "engine/template_scan.h"
+#include "engine/template/template_scan.h"
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 
-#include "engine/template_functions.h"
+#include "engine/template/template_functions.h"
 
 namespace engine {
 namespace {

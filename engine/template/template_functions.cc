@@ -1,4 +1,4 @@
-#include "engine/template_functions.h"
+#include "engine/template/template_functions.h"
 
 #include <algorithm>
 #include <array>
@@ -10,8 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/query_text.h"
-#include "engine/template_tree.h"
+#include "base/query_text.h"
+#include "engine/template/template_tree.h"
 
 namespace engine {
 namespace {
@@ -253,7 +253,7 @@ Json script(const Arguments& arguments) {
 }
 
 Json url_query(const Arguments& arguments) {
-  return escape_query(print(arguments).get<std::string>());
+  return base::escape_query(print(arguments).get<std::string>());
 }
 
 struct Function {
