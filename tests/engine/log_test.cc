@@ -261,6 +261,19 @@ TEST_P(LogFormats, AreFollowedThroughRotationsUntilTheWriterEnds) {
   EXPECT_EQ(text, expected);
 }
 
+// Until the trail's thread has opened the newest file, which nobody else has open.
+void wait_for_newest(const fs::path& path) {
+  const auto is_open = [&] {
+    return std::any_of(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator(),
+                       [&](const auto& entry) {
+                         std::error_code gone;
+                         return fs::read_symlink(entry.path(), gone) == path;
+                       });
+  };
+  for (int i = 0; i < 5000 && !is_open(); ++i) usleep(1000);
+  ASSERT_TRUE(is_open());
+}
+
 TEST(LogTrail, HoldsWhatWasRotatedAwayUnread) {
   const TempDir dir;
   const fs::path path = dir / "log";
@@ -271,6 +284,7 @@ TEST(LogTrail, HoldsWhatWasRotatedAwayUnread) {
     LogWriter log(path, {.max_size = 100, .max_files = 1}, LogFormat::kJson);
     for (int i = 0; i < 50; ++i) log.write(Stream::kStdout, std::to_string(i) + "\n", kNoon);
   }
+  wait_for_newest(path);
   std::string text;
   for (;;) {
     const LogTrail::Next next = trail.take_next();
@@ -296,6 +310,7 @@ TEST(LogTrail, GivesUpTheOldestAndSaysHowMuch) {
       if (i == 100) written = fs::file_size(path);
     }
   }
+  wait_for_newest(path);
   const LogTrail::Next first = trail.take_next();
   const LogTrail::Next last = trail.take_next();
   EXPECT_EQ(first.lost_bytes, 48 * written);
@@ -315,6 +330,7 @@ TEST(LogTrail, LeavesAsMuchSpaceAsItHolds) {
       log.write(Stream::kStdout, std::to_string(i) + "\n", kNoon);
     }
   }
+  wait_for_newest(path);
   const LogTrail::Next only = trail.take_next();
   EXPECT_GT(only.lost_bytes, 0U);
   EXPECT_NE(base::read_fd(only.file.get()).find("149"), std::string::npos);
