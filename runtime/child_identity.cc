@@ -56,7 +56,8 @@ int write_sysctl(ChildState& child, const Op& op) noexcept {
   if (open_sys(child) != 0) return -1;
   const int fd = open_in(child.sys_fd, op.target, O_WRONLY, kInside);
   if (fd < 0) return -1;
-  const int result = as_int(call(SYS_write, fd, op.source, strlen(op.source)));
+  const char* value = op.source == nullptr ? "" : op.source;
+  const int result = as_int(call(SYS_write, fd, value, strlen(value)));
   close_fd(fd);
   return result;
 }

@@ -153,6 +153,12 @@ TEST_F(RunTest, SysctlsOfItsNamespaces) {
   EXPECT_EQ(run(spec, make_options()).output, "1\n1\n");
 }
 
+TEST_F(RunTest, AnEmptySysctlChangesNothing) {
+  oci::RuntimeSpec spec = make_spec({"cat", "/proc/sys/net/core/somaxconn"});
+  spec.linux_.sysctl = {{"net.core.somaxconn", ""}};
+  EXPECT_EQ(run(spec, make_options()).output, "4096\n");
+}
+
 TEST_F(RunTest, SysctlsAreWrittenWhateverTheSpecsProcfsIs) {
   oci::RuntimeSpec spec = make_spec({"ip", "-o", "route", "show", "table", "all"});
   spec.linux_.sysctl = {{"net.ipv4.ip_forward", "1"}};
