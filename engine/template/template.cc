@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "engine/template/template_absent.h"
 #include "engine/template/template_functions.h"
 #include "engine/template/template_tree.h"
 
@@ -77,9 +78,11 @@ class Evaluator {
   }
 
   void output(const TemplateNode& node, const Json& dot) {
+    nil_text_.clear();
     Json value = evaluate(node.expression, dot);
     if (node.expression.declares.empty()) {
-      out_ += template_text(value);
+      const bool is_nil = value.is_null() && !nil_text_.empty() && is_one_word(node.expression);
+      out_ += is_nil ? nil_text_ : template_text(value);
     } else if (node.expression.assigns) {
       variable(node.expression.declares[0]) = std::move(value);
     } else {
@@ -214,15 +217,24 @@ class Evaluator {
 
   // A name that starts with a small letter is no field of docker's: it is the key of a map, which
   // may have no such entry.
-  static Json fields_of(const Json& value, const TemplateOperand& operand) {
+  Json fields_of(const Json& value, const TemplateOperand& operand) {
     const Json* current = &value;
+    nil_text_.clear();
     for (const std::string& field : operand.fields) {
       if (current->is_null()) fail_template("nil pointer evaluating interface {}." + field);
       if (!current->is_object()) {
         fail_template("can't evaluate field " + field + " in " + template_text(*current));
       }
       const auto found = current->find(field);
-      if (found == current->end()) {
+      const bool is_missing = found == current->end();
+      const bool is_last = &field == &operand.fields.back();
+      if (is_last && (is_missing || found->is_null())) {
+        if (const auto kind = find_absent_field(*current, field)) {
+          nil_text_ = absent_text(*kind);
+          return absent_value(*kind);
+        }
+      }
+      if (is_missing) {
         if (std::islower(static_cast<unsigned char>(field[0])) != 0) return nullptr;
         fail_template("map has no entry for key \"" + field + "\"");
       }
@@ -231,8 +243,13 @@ class Evaluator {
     return *current;
   }
 
+  static bool is_one_word(const TemplateExpression& expression) {
+    return expression.commands.size() == 1 && expression.commands[0].size() == 1;
+  }
+
   const TemplateTree& tree_;
   const Template::Methods& methods_;
+  std::string nil_text_;  // how the nil that was looked up last is printed; "": it has no type
   std::vector<std::pair<std::string, Json>> variables_;
   std::string out_;
   int depth_ = 0;

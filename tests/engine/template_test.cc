@@ -131,6 +131,38 @@ constexpr std::pair<const char*, const char*> kRendered[] = {
     {"{{.Label \"k\"}}", "method k"},
 };
 
+// What docker's documents leave out where it is empty, and what is null in them.
+const json kContainer = json::parse(R"({
+  "RestartCount": 0, "ExecIDs": null,
+  "State": {"OOMKilled": false, "Status": "running"},
+  "Config": {"WorkingDir": "", "Entrypoint": null, "Volumes": null, "Labels": {}},
+  "HostConfig": {"CgroupnsMode": "private", "PidsLimit": null},
+  "Mounts": [{"Type": "bind", "Destination": "/a"}, {"Name": "v", "Destination": "/b"}]
+})");
+
+constexpr std::pair<const char*, const char*> kAbsent[] = {
+    {"{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}", "none"},
+    {"{{with .State.Health}}{{.Status}}{{end}}", ""},
+    {"{{json .State.Health}} {{.State.Health}}", "null <nil>"},
+    {"{{range .Mounts}}[{{.Name}}]{{end}}", "[][v]"},
+    {"{{.Config.Entrypoint}} {{json .Config.Entrypoint}} {{len .Config.Entrypoint}}", "[] null 0"},
+    {"{{range .Config.Entrypoint}}x{{else}}none{{end}}", "none"},
+    {"{{join .Config.Entrypoint \",\"}}{{with $c := .Config}}{{$c.Volumes}}{{end}}", "map[]"},
+    {"{{.Config.StopSignal}}{{.Config.StopTimeout}} {{.Config.NetworkDisabled}}", "<nil> false"},
+    {"{{.HostConfig.PidsLimit}} {{(.HostConfig).Tmpfs}} {{.HostConfig.CpuCount}}", "<nil> map[] 0"},
+    {"{{.ExecIDs}} {{.SizeRw}}", "[] <nil>"},
+    {"{{json .State}}", R"({"OOMKilled":false,"Status":"running"})"},
+};
+
+TEST(Template, WhatADocumentLeavesOutIsEmpty) {
+  for (const auto& [text, expected] : kAbsent) {
+    SCOPED_TRACE(text);
+    EXPECT_EQ(engine::Template(text).render(kContainer), expected);
+  }
+  EXPECT_THROW(engine::Template("{{.State.Health.Status}}").render(kContainer), base::Error);
+  EXPECT_THROW(engine::Template("{{.State.Name}}").render(kContainer), base::Error);
+}
+
 TEST(Template, RendersWhatDockerRenders) {
   engine::Template::Methods methods;
   methods["Label"] = [](const std::string& name) { return "method " + name; };
