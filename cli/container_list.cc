@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <regex>
 #include <set>
 #include <utility>
 
@@ -66,15 +65,10 @@ std::string go_time(base::Nanoseconds time) {
   return text + " +0000 UTC";
 }
 
-bool matches_name(const ContainerInfo& info, const std::string& pattern) {
-  // docker matches "/name" and "name" against a regular expression.
-  try {
-    const std::regex expression(pattern);
-    return std::regex_search(info.row.name, expression) ||
-           std::regex_search("/" + info.row.name, expression);
-  } catch (const std::regex_error&) {
-    throw base::Error(base::ErrorKind::kInvalid, "invalid filter 'name=" + pattern + "'");
-  }
+// docker matches "/name" and "name".
+bool matches_name(const ContainerInfo& info, const std::string& wanted) {
+  return matches_expression(info.row.name, wanted) ||
+         matches_expression("/" + info.row.name, wanted);
 }
 
 bool matches_ancestor(const ContainerInfo& info, const std::string& wanted) {

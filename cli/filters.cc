@@ -1,6 +1,7 @@
 #include "cli/filters.h"
 
 #include <algorithm>
+#include <regex>
 
 #include <nlohmann/json.hpp>
 
@@ -49,6 +50,15 @@ bool Filters::match(const Test& fits) const {
     by_key[key] = by_key[key] || holds;
   }
   return std::all_of(by_key.begin(), by_key.end(), [](const auto& entry) { return entry.second; });
+}
+
+bool matches_expression(const std::string& text, const std::string& wanted) {
+  if (text == wanted) return true;
+  try {
+    return std::regex_search(text, std::regex(wanted));
+  } catch (const std::regex_error&) {
+    return false;
+  }
 }
 
 bool matches_label_text(const std::string& labels_json, const std::string& wanted) {

@@ -32,6 +32,10 @@ class Filters {
   std::vector<std::pair<std::string, std::string>> all_;
 };
 
+// docker's match of a name or an id: the same text, or a regular expression found in it. What is no
+// expression fits nothing.
+bool matches_expression(const std::string& text, const std::string& wanted);
+
 // "name" or "name=value" against labels as a JSON object.
 bool matches_label_text(const std::string& labels_json, const std::string& wanted);
 

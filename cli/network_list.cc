@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "cli/command.h"
 #include "cli/documents.h"
+#include "cli/filters.h"
 #include "cli/listing.h"
 #include "engine/networks.h"
 #include "engine/template/template.h"
@@ -29,8 +30,8 @@ bool is_custom(const engine::NetworkInfo& info) {
 
 bool fits_filter(const engine::NetworkInfo& info, const std::string& key, const std::string& value,
                  const std::vector<std::string>& dangling) {
-  if (key == "name") return info.row.name.find(value) != std::string::npos;
-  if (key == "id") return info.row.id.find(value) != std::string::npos;
+  if (key == "name") return matches_expression(info.row.name, value);
+  if (key == "id") return matches_expression(info.row.id, value);
   if (key == "driver") return info.row.driver == value;
   if (key == "scope") return value == "local";
   if (key == "type" && (value == "custom" || value == "builtin")) {

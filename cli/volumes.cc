@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "cli/command.h"
 #include "cli/documents.h"
+#include "cli/filters.h"
 #include "cli/listing.h"
 #include "engine/template/template.h"
 
@@ -89,8 +90,8 @@ bool has_volume_label(const Texts& labels, const std::string& wanted) {
 
 bool matches_volume(const VolumeFilter& filter, const storage::VolumeRow& row,
                     storage::Store& store) {
-  const auto in_name = [&](const std::string& part) {
-    return row.name.find(part) != std::string::npos;
+  const auto in_name = [&](const std::string& wanted) {
+    return matches_expression(row.name, wanted);
   };
   if (!filter.names.empty() && std::none_of(filter.names.begin(), filter.names.end(), in_name)) {
     return false;

@@ -43,6 +43,8 @@ def test_create_list_inspect_remove(engine):
     assert engine.out("network", "ls", "-q", "--filter", "label=stage") == identity[:12]
     assert engine.out("network", "ls", "--filter", "driver=null", "--format", "{{.Name}}") == "none"
     assert engine.out("network", "ls", "--filter", "dangling=true", "--format", "{{.Name}}") == "blue"
+    named = lambda expression: engine.out("network", "ls", "--filter", f"name={expression}", "--format", "{{.Name}}").split()
+    assert named("^bl") == ["blue"] and named("^bl$") == [] and named("[") == [] and named("b.+e") == ["blue", "bridge"]
     found = json.loads(engine.out("network", "inspect", identity[:8]))[0]
     assert found["Name"] == "blue" and found["Driver"] == "bridge" and found["Labels"] == {"stage": "test"}
     assert found["IPAM"]["Config"] == [{"Subnet": "10.50.0.0/24", "IPRange": "10.50.0.64/26", "Gateway": "10.50.0.254",

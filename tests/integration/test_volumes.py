@@ -54,6 +54,7 @@ def test_filters(engine, busybox):
     names = lambda *filters: engine.out("volume", "ls", "-q", *(f"--filter={each}" for each in filters)).split()
     assert names("label=team") == ["one", "two"] and names("label=team=red") == ["one"]
     assert names("name=tw") == ["two"] and names("name=one", "name=two") == ["one", "two"]
+    assert names("name=^one$") == ["one"] and names("name=^o$") == [] and names("name=[") == []
     assert names("dangling=true") == ["one"] and names("dangling=false") == ["two"]
     assert names("driver=local", "label=team=blue") == ["two"] and names("driver=other") == []
     assert "invalid filter 'bogus'" in engine.run("volume", "ls", "--filter", "bogus=1", code=1).stderr
