@@ -187,6 +187,9 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   }
   labels.insert(labels.end(), labels_.begin(), labels_.end());
   options.labels = pairs_of(labels);
+  for (const std::string& text : sysctls_) {
+    if (text.find('=') == std::string::npos) invalid("sysctl '" + text + "' is not allowed");
+  }
   options.sysctls = pairs_of(sysctls_);
   options.annotations = pairs_of(annotations_);
   options.log_options = pairs_of(log_options_);
@@ -212,6 +215,8 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   options.limits = resources_.to_limits();
   if (!shm_size_.empty()) options.shm_size = parse_memory("--shm-size", shm_size_);
   if (options.shm_size < 0) invalid("SHM size can not be less than 0");
+  // As docker has it; and tmpfs takes 0 for "without any limit".
+  if (options.shm_size == 0) options.shm_size = engine::ContainerOptions().shm_size;
   if (stop_timeout_) {
     int seconds = 0;
     const auto [end, error] = std::from_chars(

@@ -274,12 +274,13 @@ def test_tmpfs(engine, busybox):
 
 def test_shm_size(engine, busybox):
     assert "8192" in engine.out("run", "--rm", "--shm-size", "8m", busybox, "df", "-k", "/dev/shm")
+    assert "65536" in engine.out("run", "--rm", "--shm-size", "0", busybox, "df", "-k", "/dev/shm")  # docker's; tmpfs: no limit
 
 
 def test_sysctl(engine, busybox):
     assert engine.out("run", "--rm", "--sysctl", "net.ipv4.ip_unprivileged_port_start=80", busybox,
                       "cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start") == "80"
-    for bad in ("kernel.core_pattern=|/evil", "kernel.shm_rmid_forced=1+kernel.core_pattern=x", "vm.swappiness=1"):
+    for bad in ("kernel.core_pattern=|/evil", "kernel.shm_rmid_forced=1+kernel.core_pattern=x", "vm.swappiness=1", "net.core.somaxconn"):
         engine.run("run", "--rm", "--sysctl", bad, busybox, "true", code=125)
 
 
