@@ -20,8 +20,6 @@ namespace {
 
 constexpr int kDefaultStopSeconds = 10;
 constexpr int kMostStopSeconds = 2'000'000;  // in milliseconds they fit into an int
-// How long a program has, from its start, to come to its handlers.
-constexpr base::Nanoseconds kSettleTime = 1'000'000'000;
 constexpr int kSettleStepMilliseconds = 10;
 constexpr int kLookMilliseconds = 100;  // between two looks at processes that do not end
 constexpr int kMonitorDeafMilliseconds = 2'000;

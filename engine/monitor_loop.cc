@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "engine/signals.h"
+#include "engine/stop_signal.h"
 
 namespace engine {
 namespace {
@@ -63,7 +64,8 @@ MonitorLoop::MonitorLoop(LogWriter log, base::UniqueFd listener, LoopHooks hooks
 void MonitorLoop::begin(StartedContainer& container, std::unique_ptr<HealthProbe> probe) {
   container_ = &container;
   probe_ = std::move(probe);
-  idle_at_ = monotonic() + kIdleAfter;
+  began_at_ = monotonic();
+  idle_at_ = began_at_ + kIdleAfter;
   kill_at_ = 0;
   ended_ = paused_ = stdin_closing_ = false;
   end_ = {};
@@ -296,7 +298,11 @@ void MonitorLoop::handle_termination() {
              container_->options.stop_timeout.value_or(kDefaultStopSeconds));
 }
 
+// A program that never sees the signal is not waited for, as by `stop`; before it may have come to
+// its handlers it is.
 void MonitorLoop::end_within(int signal, int seconds) {
+  const bool is_settled = monotonic() - began_at_ >= kSettleTime;
+  if (is_settled && loses_signal(container_->process.init.pid, signal)) signal = SIGKILL;
   base::send_signal(container_->process.pidfd.get(), signal);
   if (seconds >= 0 && kill_at_ == 0) kill_at_ = monotonic() + seconds * kSecond + 1;
 }

@@ -111,6 +111,7 @@ class MonitorLoop {
   bool stdin_closing_ = false;
   bool ended_ = false;
   RunEnd end_;
+  base::Nanoseconds began_at_ = 0;
   base::Nanoseconds idle_at_ = 0, kill_at_ = 0;  // monotonic; 0: never
 };
 

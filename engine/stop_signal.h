@@ -4,7 +4,12 @@
 #include <string_view>
 #include <sys/types.h>
 
+#include "base/time.h"
+
 namespace engine {
+
+// How long a program is given to come to its handlers before it is taken to have none.
+inline constexpr base::Nanoseconds kSettleTime = 1'000'000'000;
 
 // From the text of /proc/PID/status. The first process of a PID namespace is not ended by a signal
 // that it does not handle (pid_namespaces(7)): such a one is lost, unless it is blocked, since then

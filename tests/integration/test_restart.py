@@ -172,6 +172,13 @@ def test_what_follows_from_bad_health(engine, busybox, action):
     assert restarts(engine, "acts") == 0 and engine.inspect("acts", "{{.State.ExitCode}}") == "137"
 
 
+def test_bad_health_does_not_wait_for_a_program_without_a_handler(engine, busybox):
+    engine.run("run", "-d", "--name", "deaf", "--health-cmd", "false", "--health-interval", "1100ms", "--health-retries", "1",
+               "--health-on-failure", "stop", "--stop-timeout", "60", busybox, "sleep", "600")
+    wait_until(lambda: state(engine, "deaf") == "exited", what="the end")
+    assert engine.inspect("deaf", "{{.State.ExitCode}}") == "137"
+
+
 def test_a_check_can_be_switched_off(engine, busybox):
     engine.run("run", "-d", "--name", "off", "--no-healthcheck", busybox, "sleep", "600")
     assert "health" not in engine.out("ps", "--format", "{{.Status}}") and engine.inspect("off", "{{.Config.Healthcheck.Test}}") == "[NONE]"
