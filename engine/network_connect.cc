@@ -1,4 +1,6 @@
 // Changes of a container's networks and ports, from the command's side.
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
@@ -25,6 +27,14 @@ std::string change_row(const storage::ContainerRow& row, const NetworkChange& ch
   ContainerOptions options = parse_options(row.options);
   change_options(options, change);
   return render_options(options);
+}
+
+void log_connection(Engine& engine, std::string_view action, const storage::NetworkRow& network,
+                    const std::string& container) {
+  engine.store().add_event(
+      "network", action, network.id,
+      nlohmann::json({{"container", container}, {"name", network.name}, {"type", network.driver}})
+          .dump());
 }
 
 }  // namespace
@@ -59,15 +69,15 @@ void connect_network(Engine& engine, std::string_view name_or_id, const NetworkO
   resolve_networks(engine.store(), engine.config(), change.add);
   plan_attachments(engine.store(), engine.config(), change.add);  // refuses what makes no sense
   engine.change_network(name_or_id, change);
-  engine.store().add_event("network", "connect", change.add.networks.front().name,
-                           "{\"container\":\"" + engine.load_container(name_or_id).row.id + "\"}");
+  log_connection(engine, "connect", load_network_row(engine.store(), engine.config(), option.name),
+                 engine.load_container(name_or_id).row.id);
 }
 
 void disconnect_network(Engine& engine, std::string_view name_or_id, std::string_view network,
                         DisconnectForce force) {
   NetworkChange change{.action = NetworkChange::Action::kDisconnect, .add = {}, .remove = {}};
-  change.add.networks.push_back(
-      {.name = load_network_row(engine.store(), engine.config(), network).name});
+  const storage::NetworkRow row = load_network_row(engine.store(), engine.config(), network);
+  change.add.networks.push_back({.name = row.name});
   const auto found = engine.find_container(name_or_id);
   if (!found && force == DisconnectForce::kYes) return;
   const ContainerInfo info = found ? *found : engine.load_container(name_or_id);
@@ -80,8 +90,7 @@ void disconnect_network(Engine& engine, std::string_view name_or_id, std::string
                       "container " + info.row.id + " is not connected to the network " + name);
   }
   engine.change_network(info.row.id, change);
-  engine.store().add_event("network", "disconnect", name,
-                           "{\"container\":\"" + info.row.id + "\"}");
+  log_connection(engine, "disconnect", row, info.row.id);
 }
 
 void change_ports(Engine& engine, std::string_view name_or_id, const std::vector<PortOption>& add,

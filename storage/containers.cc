@@ -89,17 +89,24 @@ void check_name_is_free(Database& database, const std::string& name, std::string
                         "that name.");
 }
 
+// docker's: a container's labels are attributes, too; of a name that comes twice the later counts.
+std::string with_labels(const ContainerRow& row, std::string attributes) {
+  constexpr std::size_t kEmpty = 2;  // "{}"
+  if (row.labels.size() <= kEmpty || !row.labels.ends_with('}')) return attributes;
+  return row.labels.substr(0, row.labels.size() - 1) + "," + attributes.substr(1);
+}
+
 void log_container(Database& database, std::string_view action, const ContainerRow& row) {
   log_event(database, "container", action, row.id,
-            render_attributes({{"image", row.image_name}, {"name", row.name}}));
+            with_labels(row, render_attributes({{"image", row.image_name}, {"name", row.name}})));
 }
 
 void log_change(Database& database, const ContainerRow& old_row, const ContainerRow& row) {
   if (row.name != old_row.name) {
-    log_event(
-        database, "container", "rename", row.id,
-        render_attributes(
-            {{"image", row.image_name}, {"name", row.name}, {"oldName", "/" + old_row.name}}));
+    log_event(database, "container", "rename", row.id,
+              with_labels(row, render_attributes({{"image", row.image_name},
+                                                  {"name", row.name},
+                                                  {"oldName", "/" + old_row.name}})));
   }
   if (row.status == old_row.status) return;
   using enum ContainerStatus;
@@ -111,9 +118,9 @@ void log_change(Database& database, const ContainerRow& old_row, const Container
   } else if ((row.status == kExited && old_row.status != kRestarting) ||
              (was_alive && row.status != kCreated)) {
     log_event(database, "container", "die", row.id,
-              render_attributes({{"exitCode", std::to_string(row.exit_code)},
-                                 {"image", row.image_name},
-                                 {"name", row.name}}));
+              with_labels(row, render_attributes({{"exitCode", std::to_string(row.exit_code)},
+                                                  {"image", row.image_name},
+                                                  {"name", row.name}})));
   }
 }
 

@@ -47,6 +47,10 @@ def test_filters_and_formats_of_events(engine, busybox):
     engine.run("exec", "one", "true")
     assert {event["Actor"]["Attributes"]["name"] for event in events(engine, since, "--filter", "container=two")} == {"two"}
     assert {event["Actor"]["Attributes"]["name"] for event in events(engine, since, "--filter", "label=a=b")} == {"one"}
+    engine.run("rename", "one", "first")
+    engine.run("rm", "-f", "first")
+    assert actions(engine, since, "--filter", "label=a=b", "--filter", "type=container") == [
+        "create", "start", "exec_create: true", "exec_start: true", "exec_die", "rename", "kill", "die", "destroy"]
     assert actions(engine, since, "--filter", "event=start", "--filter", "container=one") == ["start"]
     assert actions(engine, since, "--filter", "type=volume") == []
     lines = engine.out("events", "--since", since, "--until", str(time.time()), "--filter", "event=start",
@@ -56,6 +60,17 @@ def test_filters_and_formats_of_events(engine, busybox):
                          "--filter", "container=one").splitlines()
     assert re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d) container start [0-9a-f]{64} \(.*name=one.*\)$", line)
     assert "invalid filter" in engine.run("events", "--filter", "x=y", code=1).stderr
+
+
+def test_who_joins_and_leaves_a_network_is_news_with_its_name(engine, busybox):
+    since, network = str(time.time()), engine.out("network", "create", "club")
+    container = engine.out("run", "-d", "--name", "one", busybox, "sleep", "600")
+    engine.run("network", "connect", "club", "one")
+    engine.run("network", "disconnect", "club", "one")
+    engine.run("network", "rm", "club")
+    for event in events(engine, since, "--filter", "network=club", "--filter", "event=connect", "--filter", "event=disconnect"):
+        assert event["Actor"] == {"ID": network, "Attributes": {"container": container, "name": "club", "type": "bridge"}}
+    assert actions(engine, since, "--filter", "network=club") == ["create", "connect", "disconnect", "destroy"]
 
 
 def test_events_are_streamed_as_they_happen(engine, busybox):
