@@ -52,6 +52,15 @@ void append_escaped(std::string& line, std::string_view bytes) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
   const auto is_plain = [](char c) { return c >= ' ' && c <= '~'; };
   if (text.size() <= limit && std::all_of(text.begin(), text.end(), is_plain)) {

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "base/trace.h"
 #include "engine/archives.h"
 #include "engine/bundle.h"
@@ -103,9 +104,16 @@ std::vector<std::string> check_limits_of(ContainerOptions& options) {
   return check_limits(options.limits, find_resource_support());
 }
 
+// A path of the host's is never changed on its way through JSON.
+void check_host_path(const std::string& path) {
+  if (base::is_utf8(path)) return;
+  throw base::Error(base::ErrorKind::kInvalid,
+                    "invalid path of the host: '" + base::printable(path) + "' is not UTF-8");
+}
+
 // What can be refused before anything is written.
 void check_options(const ContainerOptions& options, const oci::ImageConfig& image) {
-  if (!options.name.empty()) check_container_name(options.name);
+  if (!options.name.empty()) parse_container_name(options.name);
   if (!options.stop_signal.empty()) parse_signal(options.stop_signal);
   plan_arguments(image, options);
   plan_working_dir(image, options);
@@ -114,10 +122,14 @@ void check_options(const ContainerOptions& options, const oci::ImageConfig& imag
   check_isolation(options);
   plan_ports(options, image.exposed_ports);
   for (const MountOption& mount : options.mounts) {
+    check_host_path(mount.source);
     clean_destination(mount.target);
     check_volume_options(mount.source, mount.volume_options);
   }
-  for (const std::string& device : options.devices) parse_device_option(device);
+  for (const std::string& device : options.devices) {
+    check_host_path(device);
+    parse_device_option(device);
+  }
   if (options.auto_remove && options.restart.policy != RestartPolicy::kNo) {
     throw base::Error(base::ErrorKind::kInvalid,
                       "conflicting options: cannot specify both --restart and --rm");
@@ -195,7 +207,7 @@ std::string Engine::create(const ContainerOptions& given,
   if (input.options.stop_signal.empty()) input.options.stop_signal = input.image_config.stop_signal;
 
   storage::ContainerRow& row = input.row;
-  row.name = given.name;
+  if (!given.name.empty()) row.name = parse_container_name(given.name);
   row.image_name = given.image;
   row.command = join(plan_arguments(input.image_config, given));
   resolve_networks(state_->store, state_->config, input.options);

@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "engine/engine_state.h"
 #include "engine/exit_record.h"
+#include "engine/names.h"
 #include "engine/network_attach.h"
 #include "engine/reconcile.h"
 
@@ -92,8 +93,16 @@ std::vector<ContainerInfo> Engine::list_containers() {
 }
 
 void Engine::rename(std::string_view name_or_id, std::string_view new_name) {
+  if (name_or_id.empty() || new_name.empty()) {
+    throw base::Error(base::ErrorKind::kInvalid, "Neither old nor new names may be empty");
+  }
   const storage::ContainerRow row = load_row(state_->store, name_or_id);
-  state_->store.rename_container(row.id, new_name);
+  const std::string name = parse_container_name(new_name);
+  if (name == row.name) {
+    throw base::Error(base::ErrorKind::kInvalid,
+                      "Renaming a container with the same name as its current name");
+  }
+  state_->store.rename_container(row.id, name);
   // Others find it by its new name at once.
   const NetworkState network = parse_network_state(row.ports);
   if (has_name_server(network)) {

@@ -68,6 +68,19 @@ void leave_terminal(const RunDirectory& directory, base::UniqueFd master) {
   if (auto link = connect_monitor(directory, 0)) link->send(FrameType::kKeepTerminal, master.get());
 }
 
+// What keeps a process from being executed in a container that runs is the process's failure, with
+// docker's exit code for it, whatever the reason.
+template <class State, class Action>
+auto execute(State& state, const std::string& id, Action&& action) {
+  try {
+    return std::forward<Action>(action)();
+  } catch (const base::Error& error) {
+    state.load_running_row(id);  // says so where it has ended meanwhile
+    if (error.kind() == base::ErrorKind::kCommandNotFound) throw;
+    throw base::Error(base::ErrorKind::kCommandNotRunnable, error.what(), error.errno_value());
+  }
+}
+
 }  // namespace
 
 int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
@@ -85,7 +98,8 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
   oci::RuntimeSpec spec =
       oci::parse_runtime_spec(base::read_file(directory.path() / "config.json"));
   if (request.privileged) spec.linux_.seccomp.reset();
-  const oci::Process process = plan_exec_process(state_->store, row, spec, request);
+  const oci::Process process = execute(
+      *state_, row.id, [&] { return plan_exec_process(state_->store, row, spec, request); });
   std::string shown;
   for (const std::string& word : request.command) shown += (shown.empty() ? "" : " ") + word;
   const std::vector<std::pair<std::string, std::string>> exec_id = {
@@ -95,9 +109,10 @@ int Engine::exec(std::string_view name_or_id, const ExecRequest& request) {
   runtime::Executed executed;
   {
     base::TraceStep step("engine", "execute " + request.command.front());
-    executed =
-        runtime::exec(directory.runtime(), spec, process,
-                      {.stdio = streams.theirs(), .cache_dir = seccomp_cache(state_->config)});
+    executed = execute(*state_, row.id, [&] {
+      return runtime::exec(directory.runtime(), spec, process,
+                           {.stdio = streams.theirs(), .cache_dir = seccomp_cache(state_->config)});
+    });
   }
   add_container_event(state_->store, row, "exec_start: " + shown, exec_id);
   streams.close_theirs();

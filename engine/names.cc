@@ -32,11 +32,12 @@ bool is_alphanumeric(char c) {
 
 }  // namespace
 
-void check_container_name(std::string_view name) {
+std::string parse_container_name(std::string_view text) {
+  const std::string_view name = text.substr(text.starts_with('/') ? 1 : 0);
   bool good = name.size() >= 2 && name.size() <= 255 && is_alphanumeric(name[0]);
   for (const char c : name) good = good && (is_alphanumeric(c) || c == '_' || c == '.' || c == '-');
-  if (good) return;
-  throw base::Error(base::ErrorKind::kInvalid, "Invalid container name (" + std::string(name) +
+  if (good) return std::string(name);
+  throw base::Error(base::ErrorKind::kInvalid, "Invalid container name (" + std::string(text) +
                                                    "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
 }
 

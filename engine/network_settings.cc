@@ -91,7 +91,7 @@ std::string render_network_settings(const NetworkSettings& settings) {
   if (!settings.host_address.empty()) json["hostAddress"] = settings.host_address;
   if (settings.attachable) json["attachable"] = true;
   if (!settings.cni.empty()) json["cni"] = settings.cni;
-  return json.dump();
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 NetworkSettings parse_network_settings(const storage::NetworkRow& row, const Config& config) {

@@ -163,7 +163,7 @@ std::string render_network_state(const NetworkState& state) {
   for (const Attachment& attachment : state.attachments) {
     list.push_back(attachment_json(attachment));
   }
-  return list.dump();
+  return list.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 namespace {

@@ -127,7 +127,7 @@ std::string create_network(Engine& engine, const NetworkRequest& request) {
                                                      .options = render_network_settings(settings),
                                                      .created = base::now(),
                                                      .id = id,
-                                                     .labels = OrderedJson(request.labels).dump()});
+                                                     .labels = render_labels(request.labels)});
   if (row.id != id) {
     throw base::Error(base::ErrorKind::kConflict,
                       "network with name " + request.name + " already exists");

@@ -260,7 +260,10 @@ void from_json_value(const Json& json, T& value) {
 
 }  // namespace
 
-std::string render_options(const ContainerOptions& options) { return write_record(options).dump(); }
+// Bytes that are not UTF-8 become U+FFFD, as docker's JSON has them.
+std::string render_options(const ContainerOptions& options) {
+  return write_record(options).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 std::string render_labels(const std::map<std::string, std::string>& labels) {
   return Json(labels).dump(-1, ' ', false, Json::error_handler_t::replace);

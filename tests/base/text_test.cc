@@ -24,6 +24,13 @@ TEST(Text, EscapesWhatATerminalWouldObey) {
   EXPECT_EQ(printable("\xc2\xa0"), "\xc2\xa0");
 }
 
+TEST(Text, KnowsWhatIsText) {
+  for (const char* text : {"", "abc\n", "é€😀"}) EXPECT_TRUE(base::is_utf8(text)) << text;
+  for (const char* bytes : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+    EXPECT_FALSE(base::is_utf8(bytes)) << base::printable(bytes);
+  }
+}
+
 TEST(Text, EscapesBytesThatAreNotText) {
   const std::pair<const char*, const char*> table[] = {
       {"\xff", "\\xff"},

@@ -106,6 +106,8 @@ def test_exec(engine, busybox):
     engine.run("exec", "host", "sh", "-c", "exit 9", code=9)
     assert "executable file not found" in engine.run("exec", "host", "no-such", code=127).stderr
     engine.run("exec", "host", "/etc/passwd", code=126)
+    assert "no matching entries in passwd file" in engine.run("exec", "-u", "nobody-knows", "host", "true", code=126).stderr
+    assert "/nowhere" in engine.run("exec", "-w", "/nowhere", "host", "true", code=126).stderr
     assert {"1", "sleep"} <= set(engine.out("exec", "host", "ps").split())
 
 
@@ -243,6 +245,12 @@ def test_restart_and_rename(engine, busybox):
     assert engine.inspect("old", "{{.State.Running}}") == "true" and engine.inspect("old", "{{.State.Pid}}") != pid
     engine.run("rename", "old", "new")
     assert engine.inspect("new", "{{.Name}}") == "/new"
+    engine.run("rename", "/new", "/newer")
+    assert engine.inspect("/newer", "{{.Name}}") == "/newer"
+    for bad, told in (("", "Neither old nor new names may be empty"), ("a b", "Invalid container name (a b)"), ("x\n192.0.2.1 y", "Invalid"),
+                      ("newer", "same name as its current name")):
+        assert told in engine.run("rename", "newer", bad, code=1).stderr
+    assert engine.out("run", "--rm", "--name", "/slashed", busybox, "echo", "ran") == "ran"
 
 
 def test_attach(engine, busybox):

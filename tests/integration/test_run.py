@@ -79,6 +79,21 @@ def test_bad_port_is_125(engine, busybox):
     assert "hostPort" in done.stderr
 
 
+def test_words_that_are_not_utf8(engine, busybox, tmp_path):
+    """They become what docker's JSON makes of them; a path of the host's is refused rather than changed."""
+    odd = b"a\xff\xe9z"
+    flags = [b"-e", b"A=" + odd, b"--label", b"k=" + odd, b"--hostname", odd, b"--name", b"odd"]
+    command = [word.encode() for word in engine.command("run", "--rm")] + flags + [busybox.encode(), b"sh", b"-c", b'echo "$A" "$1"', b"sh", odd]
+    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout.decode() == "a\ufffd\ufffdz a\ufffd\ufffdz\n"
+    os.mkdir(os.fsencode(tmp_path) + b"/" + odd)
+    for mount in (b"-v" + os.fsencode(tmp_path) + b"/" + odd + b":/m", b"--mount=type=bind,dst=/m,src=" + os.fsencode(tmp_path) + b"/" + odd):
+        done = subprocess.run([word.encode() for word in engine.command("run", "--rm")] + [mount, busybox.encode(), b"true"], capture_output=True)
+        assert done.returncode == 125 and b"is not UTF-8" in done.stderr, done.stderr
+    engine.run("network", "create", "--label", os.fsdecode(b"k=" + odd), "odd")
+    assert engine.out("network", "inspect", "-f", "{{.Labels.k}}", "odd") == "a\ufffd\ufffdz"
+    engine.run("network", "rm", "odd")
+
+
 def test_environment(engine, busybox, tmp_path):
     (tmp_path / "env").write_text("# comment\nFROM_FILE=1\nHOME_OF_CALLER\n")
     out = engine.out("run", "--rm", "-e", "A=1", "-e", "B", "--env-file", tmp_path / "env", busybox, "env",
