@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "base/split.h"
 #include "cli/commands.h"
+#include "cli/filter_keys.h"
 
 namespace cli {
 namespace {
@@ -82,8 +84,9 @@ class Answer {
   // First words of commands, or the second ones of a family.
   void add_commands(std::string_view family);
   void add_flags(const std::vector<FlagHelp>& flags);
-  // `prefix`: "--flag=" where the value stands in the same word.
-  void add_values(const FlagHelp& flag, const std::string& prefix);
+  // `prefix`: "--flag=" where the value stands in the same word. `command`: as its help calls it.
+  void add_values(const FlagHelp& flag, const std::string& prefix, std::string_view command = {});
+  void add_filters(std::string_view command, const std::string& prefix);
   void add_arguments(const ArgumentHints& hints, const Words& before);
   void no_space() { completion_.space = Completion::Space::kNone; }
   // A word was given before and helps nobody again.
@@ -141,7 +144,24 @@ void Answer::add_flags(const std::vector<FlagHelp>& flags) {
   add("--help", "Print the help");
 }
 
-void Answer::add_values(const FlagHelp& flag, const std::string& prefix) {
+// "key=", and behind that what the key's value can be.
+void Answer::add_filters(std::string_view command, const std::string& prefix) {
+  for (const FilterKey& key : filter_keys(command)) {
+    const std::string start = prefix + std::string(key.name) + "=";
+    if (!typed_.starts_with(start)) {
+      if (start.starts_with(typed_)) no_space();
+      add(start, "");
+      continue;
+    }
+    for (const std::string_view choice : base::split(key.choices, ' ')) {
+      if (!choice.empty()) add(start + std::string(choice), "");
+    }
+    add_kind(key.kind, start);
+  }
+}
+
+void Answer::add_values(const FlagHelp& flag, const std::string& prefix, std::string_view command) {
+  if (flag.value == "filter") return add_filters(command, prefix);
   const ValueHint hint = value_hint(flag);
   for (const WordKind kind : hint.kinds) {
     // "-v NAME:PATH": a file or a volume, and more to come.
@@ -187,7 +207,7 @@ Completion complete_command(const Command& command, const Words& words, std::siz
   const std::string& typed = words.back();
   Answer answer(typed, find);
   if (parsed.value_of != nullptr) {
-    answer.add_values(*parsed.value_of, "");
+    answer.add_values(*parsed.value_of, "", help.syntax().command);
   } else if (!parsed.flags_end && typed.starts_with('-')) {
     const std::size_t equals = typed.find('=');
     const FlagHelp* const flag =
@@ -195,7 +215,7 @@ Completion complete_command(const Command& command, const Words& words, std::siz
     if (flag == nullptr) {
       answer.add_flags(help.flags());
     } else if (!flag->is_switch) {
-      answer.add_values(*flag, typed.substr(0, equals + 1));
+      answer.add_values(*flag, typed.substr(0, equals + 1), help.syntax().command);
     }
   } else if (command.name == "help" && parsed.arguments.size() == 1) {
     answer.add_commands(parsed.arguments[0]);

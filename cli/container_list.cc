@@ -223,9 +223,7 @@ void check_value(const std::string& key, const std::string& value) {
 }  // namespace
 
 ContainerFilters::ContainerFilters(const std::vector<std::string>& filters)
-    : filters_("ps", filters,
-               {"id", "name", "label", "status", "exited", "ancestor", "before", "since", "network",
-                "publish", "volume", "health"}) {
+    : filters_("ps", filters) {
   for (const auto& [key, value] : filters_.all()) check_value(key, value);
 }
 

@@ -140,9 +140,7 @@ int run_events(const Globals& globals, const Words& words) {
                    {"--since", "string", "Show all events created since timestamp", &since},
                    {"--until", "string", "Stream events until this timestamp", &until}},
                   words);
-  const Filters filters("events", texts,
-                        {"config", "container", "daemon", "event", "image", "label", "network",
-                         "node", "plugin", "scope", "secret", "service", "type", "volume"});
+  const Filters filters("events", texts);
   const EventPrinter show(format);
   const base::Nanoseconds from = parse_moment("--since", since);
   const base::Nanoseconds to = parse_moment("--until", until);

@@ -8,11 +8,12 @@
 #include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/filter_keys.h"
 
 namespace cli {
 
-Filters::Filters(const std::string& command, const std::vector<std::string>& texts,
-                 std::initializer_list<std::string_view> known) {
+Filters::Filters(const std::string& command, const std::vector<std::string>& texts) {
+  const std::span<const FilterKey> known = filter_keys(command);
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos) {
@@ -23,7 +24,8 @@ Filters::Filters(const std::string& command, const std::vector<std::string>& tex
                        kEngineFailed);
     }
     const std::string key = text.substr(0, equals);
-    if (std::find(known.begin(), known.end(), key) == known.end()) {
+    if (std::none_of(known.begin(), known.end(),
+                     [&](const FilterKey& each) { return each.name == key; })) {
       throw base::Error(base::ErrorKind::kInvalid, "invalid filter '" + key + "'");
     }
     all_.emplace_back(key, text.substr(equals + 1));

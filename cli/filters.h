@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -15,10 +14,9 @@ namespace cli {
 // (docker's rules); labels must all hold.
 class Filters {
  public:
-  // Throws docker's words for a text without "=" and for a key that is not `known`. `command`: for
-  // the hint.
-  Filters(const std::string& command, const std::vector<std::string>& texts,
-          std::initializer_list<std::string_view> known);
+  // Throws docker's words for a text without "=" and for a key that the command does not know
+  // (filter_keys.h).
+  Filters(const std::string& command, const std::vector<std::string>& texts);
 
   bool has(std::string_view key) const;
   std::vector<std::string> values(std::string_view key) const;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/commands.h"
+#include "cli/filter_keys.h"
 
 namespace {
 
@@ -48,6 +49,35 @@ Words words_of(const Words& typed) {
 bool offers(const Words& typed, const std::string& word) {
   const Words words = words_of(typed);
   return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+TEST(Completion, OffersTheKeysOfAFilterAndTheirValues) {
+  EXPECT_EQ(words_of({"ps", "--filter", "stat"}), Words{"status="});
+  EXPECT_EQ(complete({"ps", "--filter", "stat"}).space, Completion::Space::kNone);
+  EXPECT_EQ(words_of({"container", "ls", "-f", "status=p"}), Words{"status=paused"});
+  EXPECT_EQ(complete({"ps", "-f", "status=p"}).space, Completion::Space::kAfter);
+  EXPECT_EQ(words_of({"ps", "--filter=health=un"}), Words{"--filter=health=unhealthy"});
+  EXPECT_EQ(words_of({"ps", "--filter", "name="}), (Words{"name=old", "name=web"}));
+  EXPECT_EQ(words_of({"ps", "--filter=network=fr"}), Words{"--filter=network=front"});
+  EXPECT_EQ(words_of({"images", "-f", "since=ng"}), Words{"since=nginx:1"});
+  EXPECT_EQ(words_of({"volume", "ls", "-f", "name="}), Words{"name=data"});
+  EXPECT_EQ(words_of({"network", "prune", "--filter", ""}), (Words{"label!=", "label=", "until="}));
+  EXPECT_EQ(words_of({"events", "-f", "type="}),
+            (Words{"type=container", "type=image", "type=network", "type=volume"}));
+  EXPECT_TRUE(words_of({"ps", "--filter", "bogus="}).empty());
+}
+
+TEST(Completion, KnowsTheKeysOfEveryCommandThatFilters) {
+  int count = 0;
+  for (const cli::Command& command : cli::commands()) {
+    if (command.name.starts_with("__")) continue;
+    const cli::HelpRequest help = cli::help_of(command);
+    const auto is_filter = [](const cli::FlagHelp& flag) { return flag.value == "filter"; };
+    const bool filters = std::any_of(help.flags().begin(), help.flags().end(), is_filter);
+    EXPECT_EQ(filters, !cli::filter_keys(help.syntax().command).empty()) << command.name;
+    count += filters ? 1 : 0;
+  }
+  EXPECT_GT(count, 8);
 }
 
 TEST(Completion, OffersEveryCommandOfTheTable) {

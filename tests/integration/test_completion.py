@@ -133,6 +133,8 @@ def test_a_shell_completes_what_the_store_has(shell, containers, busybox):
     # zsh takes the slash away again where a word ends behind it.
     assert completed("cp alpha-up:/etc/hosts a-f")[2].rstrip("/") == "a-folder"
     assert completed("load -i arch") == ["load", "-i", "archive file.tar"]
+    assert completed("ps --filter name=alpha-u") == ["ps", "--filter", "name=alpha-up"]
+    assert completed("ps --filter=network=al") == ["ps", "--filter=network=alpha-net"]
     both = shell.offered(f"{start} rm alpha-")
     assert "alpha-up" in both and "alpha-down" in both
 
@@ -144,6 +146,9 @@ def test_a_shell_completes_commands_flags_and_their_values(shell):
     assert shell.completed("sampan run --restart unl") == ["sampan", "run", "--restart", "unless-stopped"]
     assert shell.completed("sampan run --restart=alw") == ["sampan", "run", "--restart=always"]
     assert shell.completed("sampan run --cap-add SYS_PTR") == ["sampan", "run", "--cap-add", "SYS_PTRACE"]
+    assert shell.completed("sampan ps --filter stat") == ["sampan", "ps", "--filter", "status="]
+    assert shell.completed("sampan ps -f status=pau") == ["sampan", "ps", "-f", "status=paused"]
+    assert shell.completed("sampan volume prune --filter=unt") == ["sampan", "volume", "prune", "--filter=until="]
     shown = shell.offered("sampan network ")
     for name in ("connect", "create", "disconnect", "inspect", "ls", "prune", "rm"):
         assert name in shown, shown
@@ -168,6 +173,31 @@ def test_fish_completes_too(containers, busybox, tmp_path):
     assert fish("sampan pau", tmp_path) == {"pause": "Pause all processes within one or more containers"}
     assert set(fish("sampan run --restart unl", tmp_path)) == {"unless-stopped"}
     assert "--detach-keys" in fish("sampan run --det", tmp_path)
+    assert set(fish("sampan network ls --filter d", tmp_path)) == {"dangling=", "driver="}
+    assert set(fish("sampan network ls --filter driver=ip", tmp_path)) == {"driver=ipvlan"}
+    assert set(fish(f"{start} ps --filter=name=alpha-u", tmp_path)) == {"--filter=name=alpha-up"}
+
+
+FILTERING = ("ps", "images", "network ls", "volume ls", "events", "container prune", "image prune", "network prune", "volume prune",
+             "system prune")
+
+
+@pytest.mark.parametrize("command", FILTERING)
+def test_every_filter_that_is_offered_is_known(sampan, command):
+    """And its values: the tables of completion say what the commands do."""
+    def offered(typed):
+        return [line.partition("\t")[0] for line in sampan.out("__complete", *command.split(), "--filter", typed).splitlines()[:-1]]
+
+    keys = offered("")
+    assert "label=" in keys, keys
+    rest = {"events": ["--until", "1s"]}.get(command, ["-f"] if "prune" in command else [])
+    usual = {"until=": "1h", "exited=": "0"}
+    for key in keys:
+        for text in offered(key) or [key + usual.get(key, "x")]:
+            done = sampan.run(*command.split(), *rest, "--filter", text, code=None)
+            assert "invalid" not in done.stderr and "unknown" not in done.stderr, f"{text}: {done.stderr}"
+    refused = sampan.run(*command.split(), *rest, "--filter", "bogus=1", code=None)
+    assert refused.returncode != 0, refused
 
 
 def test_completion_neither_makes_a_store_nor_speaks_of_errors(sampan, tmp_path):
