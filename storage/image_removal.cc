@@ -50,6 +50,11 @@ bool is_single_reference(const std::vector<NameRow>& names) {
   return tags <= 1 && repositories.size() <= 1;
 }
 
+bool has_tag(const std::vector<NameRow>& names) {
+  return std::any_of(names.begin(), names.end(),
+                     [](const NameRow& name) { return !name.is_digest(); });
+}
+
 [[noreturn]] void refuse(std::string_view id, const char* force, const std::string& reason) {
   throw base::Error(base::ErrorKind::kConflict,
                     "conflict: unable to delete " + short_id(id) + " (" + force + ") - " + reason);
@@ -235,6 +240,9 @@ Store::Untagged remove_image_for(Store& store, std::string_view name_or_id,
     }
     refuse_if_used(find_users(database, id), id, force);
     if (heir) hand_over_names(database, image->id, *heir, indexes);
+    if (force == Store::Force::kNo && has_tag(names_of_image(database, id))) {
+      refuse(id, "must be forced", "image is referenced in multiple repositories");
+    }
     return remove_rows(database, "sha256:" + id, force, own);
   });
 }
@@ -252,9 +260,7 @@ std::optional<Store::Untagged> remove_unused_image(Store& store, const oci::Imag
     if (!visible.step() || find_users(database, id).any()) return std::nullopt;
     if (is_mounted(database, id)) return std::nullopt;
     const std::vector<NameRow> names = names_of_image(database, id);
-    const bool has_tag = std::any_of(names.begin(), names.end(),
-                                     [](const NameRow& name) { return !name.is_digest(); });
-    if (how == Unused::kUntagged && (has_tag || images_beside_tags(store).contains(image))) {
+    if (how == Unused::kUntagged && (has_tag(names) || images_beside_tags(store).contains(image))) {
       return std::nullopt;
     }
     for (const NameRow& name : names) untag(database, id, name, result);

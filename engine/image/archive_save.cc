@@ -12,13 +12,12 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/text.h"
 #include "engine/image/archive_output.h"
 #include "engine/image/saved_image.h"
 #include "oci/docker_archive.h"
-#include "oci/image_config.h"
 #include "oci/json.h"
 #include "oci/layout.h"
+#include "storage/indexes.h"
 
 namespace engine {
 namespace {
@@ -32,9 +31,9 @@ struct Wanted {
 };
 
 // The tags that the user's word names: one, or all of a repository.
-std::vector<std::pair<oci::Reference, oci::ImageId>> find_tags(
-    const std::vector<storage::ImageName>& names, const std::string& text) {
-  std::vector<std::pair<oci::Reference, oci::ImageId>> found;
+std::vector<oci::Reference> find_tags(const std::vector<storage::ImageName>& names,
+                                      const std::string& text) {
+  std::vector<oci::Reference> found;
   std::optional<oci::Reference> wanted;
   try {
     wanted = oci::Reference::parse(text);
@@ -48,24 +47,9 @@ std::vector<std::pair<oci::Reference, oci::ImageId>> find_tags(
   for (const storage::ImageName& name : names) {
     if (name.tag.empty() || name.repository != wanted->repository()) continue;
     if (is_tagged && name.tag != wanted->tag()) continue;
-    found.emplace_back(oci::Reference::parse(name.repository + ":" + name.tag), name.image);
+    found.push_back(oci::Reference::parse(name.repository + ":" + name.tag));
   }
   return found;
-}
-
-void check_platform(const storage::ImageRow& row, const std::string& name,
-                    const std::optional<oci::Platform>& wanted) {
-  if (!wanted) return;
-  const oci::Platform have = oci::normalize(oci::parse_image_config(row.config).platform);
-  const oci::Platform want = oci::normalize(*wanted);
-  if (have.os == want.os && have.architecture == want.architecture &&
-      (want.variant.empty() || want.variant == have.variant)) {
-    return;
-  }
-  throw base::Error(base::ErrorKind::kNotFound,
-                    "image with reference " + name +
-                        " was found but does not provide the specified platform (" + want.str() +
-                        ")");
 }
 
 class Selection {
@@ -75,27 +59,23 @@ class Selection {
 
   void add(const std::string& text) {
     const auto tags = find_tags(names_, text);
-    for (const auto& [name, id] : tags) {
-      Wanted& wanted = of(store_.load_image(id), text);
+    for (const oci::Reference& name : tags) {
+      Wanted& wanted = of(storage::load_image_for(store_, name.familiar(), platform_));
       if (std::find(wanted.names.begin(), wanted.names.end(), name) == wanted.names.end()) {
         wanted.names.push_back(name);
       }
     }
     if (!tags.empty()) return;
-    auto row = store_.find_image(text);
-    if (!row)
-      throw base::Error(base::ErrorKind::kNotFound, "No such image: " + base::printable(text));
-    of(std::move(*row), text);
+    of(storage::load_image_for(store_, text, platform_));
   }
 
   const std::vector<Wanted>& images() const { return images_; }
 
  private:
-  Wanted& of(storage::ImageRow row, const std::string& text) {
+  Wanted& of(storage::ImageRow row) {
     for (Wanted& image : images_) {
       if (image.row.id == row.id) return image;
     }
-    check_platform(row, text, platform_);
     return images_.emplace_back(Wanted{std::move(row), {}});
   }
 
@@ -250,13 +230,10 @@ void save_archive(storage::Store& store, const std::vector<std::string>& images,
 void save_to(storage::Store& store, const std::string& image, const oci::Transport& target,
              const std::optional<oci::Platform>& platform) {
   const base::UniqueFd hold = store.hold_layers();
-  const auto row = store.find_image(image);
-  if (!row)
-    throw base::Error(base::ErrorKind::kNotFound, "No such image: " + base::printable(image));
-  check_platform(*row, image, platform);
+  const storage::ImageRow row = storage::load_image_for(store, image, platform);
   const bool is_docker = target.kind == oci::Transport::Kind::kDockerArchive;
   SavedImage saved =
-      plan_saved_image(store, *row, is_docker ? LayerForm::kPlain : LayerForm::kAsServed);
+      plan_saved_image(store, row, is_docker ? LayerForm::kPlain : LayerForm::kAsServed);
   switch (target.kind) {
     case oci::Transport::Kind::kOciLayout:
       return write_layout(store, saved, target);

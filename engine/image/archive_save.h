@@ -16,7 +16,7 @@ enum class ArchiveFormat { kDocker, kOci };
 // docker's `save`: names, of which one without a tag means all tags of the repository, and ids,
 // which give images without names. kDocker is what docker has written since 25: manifest.json with
 // plain tars, and an OCI layout around them. The same images give the same bytes. kNotFound where
-// an image has another platform.
+// a name has no image for `platform` here.
 void save_archive(storage::Store& store, const std::vector<std::string>& images,
                   ArchiveFormat format, const std::optional<oci::Platform>& platform, int fd);
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import subprocess
+import tarfile
 
 import pytest
 
@@ -67,6 +68,13 @@ def test_a_platform_is_looked_at_by_name(sampan, index, home):
         assert env_of(sampan, name, "--platform", f"linux/{platform}") == f"PLATFORM={platform}"
         ids = sampan.out("image", "inspect", "--platform", platform, "--format", "{{.Id}}", name)
         assert sampan.out("history", "-q", "--no-trunc", "--platform", platform, name).split()[0] == ids
+    # What is saved is that platform's, under the name.
+    for platform in (HOST, OTHER):
+        sampan.run("save", "--platform", platform, "-o", home / f"{platform}.tar", name)
+        with tarfile.open(home / f"{platform}.tar") as archive:
+            (entry,) = json.load(archive.extractfile("manifest.json"))
+            config = json.load(archive.extractfile(entry["Config"]))
+        assert config["architecture"] == platform and entry["RepoTags"] == [name]
     # Its own id names that image and no other one.
     assert env_of(sampan, ids, "--platform", OTHER) == f"PLATFORM={OTHER}"
     assert "does not provide" in sampan.run("image", "inspect", "--platform", HOST, ids, code=1).stderr

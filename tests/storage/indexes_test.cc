@@ -122,6 +122,89 @@ TEST(Indexes, PlatformsSideBySideDoNotLoseOneAnother) {
   EXPECT_TRUE(remove_unused_image(store, image('b'), storage::Unused::kUntagged));
 }
 
+// As pull(), for a platform: 'a' is for s390x, 'b' for riscv64.
+void pull_for_platform(Store& store, char id, std::string_view name = "app:1") {
+  const std::string architecture = id == 'a' ? "s390x" : "riscv64";
+  storage::ImageRow row = make_image(hex(id), {});
+  row.manifest_digest = digest(id);
+  row.config = R"({"os":"linux","rootfs":{"type":"layers","diff_ids":[]},"architecture":")" +
+               architecture + "\"}";
+  const auto reference = oci::Reference::parse(name);
+  keep_index(store, kIndex, reference, row.id);
+  store.add_image(row, reference, kIndex.digest);
+}
+
+const auto kS390x = oci::Platform::parse("linux/s390x");
+const auto kRiscv = oci::Platform::parse("linux/riscv64");
+
+TEST(Indexes, APlatformOfANameIsFound) {
+  const TempRoot root;
+  Store store(root.store());
+  pull_for_platform(store, 'a');
+  pull_for_platform(store, 'b');
+  EXPECT_EQ(load_image_for(store, "app:1", kS390x).id, image('a'));
+  EXPECT_EQ(load_image_for(store, "app:1", kRiscv).id, image('b'));
+  EXPECT_EQ(load_image_for(store, "app:1", std::nullopt).id, image('b'));
+  const auto refused = [&](std::string_view name) {
+    return error_of(base::ErrorKind::kNotFound,
+                    [&] { load_image_for(store, name, oci::Platform::parse("linux/arm/v7")); });
+  };
+  EXPECT_EQ(refused("app:1"),
+            "image with reference app:1 was found but does not provide the specified platform "
+            "(linux/arm/v7)");
+  EXPECT_EQ(refused("absent"), "No such image: absent:latest");
+}
+
+TEST(Indexes, TheNameGoesOnToAnotherPlatform) {
+  const TempRoot root;
+  Store store(root.store());
+  pull_for_platform(store, 'a');
+  pull_for_platform(store, 'b');
+  store.tag_image(image('b'), oci::Reference::parse("app:2"));
+  auto removed = remove_image_for(store, "app:1", kRiscv, Store::Force::kNo);
+  EXPECT_EQ(removed.deleted, image('b'));
+  EXPECT_FALSE(store.find_image(hex('b')));
+  // All tags of the index, and its digest.
+  for (const std::string name : {"app:1", "app:2", "app@sha256:" + hex('e')}) {
+    ASSERT_TRUE(store.find_image(name)) << name;
+    EXPECT_EQ(store.find_image(name)->id, image('a')) << name;
+  }
+  EXPECT_TRUE(find_index(store, digest('e')));
+  // The last one goes as by its name: the other tag keeps it.
+  removed = remove_image_for(store, "app:1", kS390x, Store::Force::kNo);
+  EXPECT_FALSE(removed.deleted);
+  EXPECT_EQ(removed.names, std::vector<std::string>{"app:1"});
+  EXPECT_TRUE(store.find_image("app:2"));
+}
+
+TEST(Indexes, APlatformBesideTheNameGoesWithoutIt) {
+  const TempRoot root;
+  Store store(root.store());
+  pull_for_platform(store, 'a');
+  pull_for_platform(store, 'b');
+  const auto removed = remove_image_for(store, "app:1", kS390x, Store::Force::kNo);
+  EXPECT_EQ(removed.deleted, image('a'));
+  EXPECT_EQ(store.find_image("app:1")->id, image('b'));
+  error_of(base::ErrorKind::kNotFound,
+           [&] { remove_image_for(store, "app:1", kS390x, Store::Force::kNo); });
+}
+
+TEST(Indexes, APlatformThatOthersNameIsNotTakenFromThem) {
+  const TempRoot root;
+  Store store(root.store());
+  pull_for_platform(store, 'a');
+  pull_for_platform(store, 'b');
+  store.tag_image(image('b'), oci::Reference::parse("mine:1"));  // no name of that index
+  const auto message = error_of(base::ErrorKind::kConflict, [&] {
+    remove_image_for(store, "app:1", kRiscv, Store::Force::kNo);
+  });
+  EXPECT_NE(message.find("must be forced"), std::string::npos) << message;
+  EXPECT_EQ(store.find_image("app:1")->id, image('b'));  // nothing has moved
+  remove_image_for(store, "app:1", kRiscv, Store::Force::kYes);
+  EXPECT_FALSE(store.find_image("mine:1"));
+  EXPECT_EQ(store.find_image("app:1")->id, image('a'));
+}
+
 // Only what shares the index is kept: a tag that moves on to another version leaves garbage, as
 // with docker.
 TEST(Indexes, AnOlderVersionIsNoPlatform) {
