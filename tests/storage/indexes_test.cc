@@ -165,7 +165,8 @@ TEST(Indexes, TheNameGoesOnToAnotherPlatform) {
   EXPECT_EQ(removed.deleted, image('b'));
   EXPECT_FALSE(store.find_image(hex('b')));
   // All tags of the index, and its digest.
-  for (const std::string name : {"app:1", "app:2", "app@sha256:" + hex('e')}) {
+  for (const std::string& name :
+       std::vector<std::string>{"app:1", "app:2", "app@sha256:" + hex('e')}) {
     ASSERT_TRUE(store.find_image(name)) << name;
     EXPECT_EQ(store.find_image(name)->id, image('a')) << name;
   }
