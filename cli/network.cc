@@ -131,6 +131,9 @@ int run_network_connect(const Globals& globals, const Words& words) {
        {"--link", "list", "Add link to another container (by name they find each other anyway)",
         &links},
        {"--driver-opt", "strings", "Accepted for docker's sake", &driver_options},
+       {"--gw-priority", "int",
+        "Highest gw-priority provides the default gateway. Accepts positive and negative values",
+        &option.gateway_priority},
        {"--link-local-ip", "strings", "Not supported", &link_local}},
       words);
   if (!link_local.empty()) {

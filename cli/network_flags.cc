@@ -1,5 +1,7 @@
 #include "cli/network_flags.h"
 
+#include <charconv>
+
 #include "base/error.h"
 #include "network/address.h"
 
@@ -20,6 +22,14 @@ std::vector<std::string> fields_of(const std::string& text) {
   return fields;
 }
 
+std::int64_t parse_gateway_priority(const std::string& text) {
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) refuse("invalid gw-priority (" + text + ")");
+  return value;
+}
+
 void set_field(engine::NetworkOption& network, const std::string& whole, const std::string& field) {
   const std::size_t equals = field.find('=');
   const std::string key = field.substr(0, equals);
@@ -38,7 +48,9 @@ void set_field(engine::NetworkOption& network, const std::string& whole, const s
     network.mac = network::format_mac(network::parse_mac(value));
   } else if (key == "link-local-ip") {
     refuse("link-local addresses are not given out: every interface makes its own");
-  } else if (key != "driver-opt" && key != "gw-priority") {
+  } else if (key == "gw-priority") {
+    network.gateway_priority = parse_gateway_priority(value);
+  } else if (key != "driver-opt") {
     refuse("invalid field key " + key + " in network \"" + whole + "\"");
   }
 }

@@ -88,24 +88,26 @@ Json endpoint_json(const Attachment& attachment, const std::string& container_na
           {"IPv6Gateway", has_v6 ? attachment.link.gateway6.str() : ""},
           {"GlobalIPv6Address", has_v6 ? endpoint.address6->str() : ""},
           {"GlobalIPv6PrefixLen", has_v6 ? attachment.link.subnet6->prefix : 0},
+          {"GwPriority", attachment.gateway_priority},
           {"DNSNames", names.empty() ? Json(nullptr) : names}};
 }
 
 // Of a container that does not run: what it will be on.
 Json planned_networks(const ContainerOptions& options) {
   Json networks = Json::object();
-  const auto add = [&](const std::string& name, const std::vector<std::string>& aliases) {
-    networks[name] = {{"Aliases", aliases.empty() ? Json(nullptr) : Json(aliases)},
-                      {"MacAddress", ""},
-                      {"NetworkID", ""},
-                      {"EndpointID", ""},
-                      {"Gateway", ""},
-                      {"IPAddress", ""},
-                      {"IPPrefixLen", 0}};
+  const auto add = [&](const NetworkOption& option) {
+    networks[option.name] = {{"Aliases", list_or_null(option.aliases)},
+                             {"MacAddress", ""},
+                             {"NetworkID", ""},
+                             {"EndpointID", ""},
+                             {"Gateway", ""},
+                             {"IPAddress", ""},
+                             {"IPPrefixLen", 0},
+                             {"GwPriority", option.gateway_priority}};
   };
   if (options.network == NetworkMode::kContainer) return networks;
-  if (options.networks.empty()) add(network_word(options), {});
-  for (const NetworkOption& option : options.networks) add(option.name, option.aliases);
+  if (options.networks.empty()) add({.name = network_word(options)});
+  for (const NetworkOption& option : options.networks) add(option);
   return networks;
 }
 

@@ -72,6 +72,7 @@ AttachmentPlan plan_attachment(storage::Store& store, const Config& config,
                                      .link = settings.link,
                                      .endpoint = {},
                                      .aliases = option.aliases,
+                                     .gateway_priority = option.gateway_priority,
                                      .cni = settings.cni},
                       .leases = {}};
   if (!option.mac.empty()) plan.attachment.endpoint.mac = network::parse_mac(option.mac);
@@ -140,15 +141,14 @@ NetworkState lease_networks(storage::Store& store, const Config& config,
 }
 
 void order_attachments(NetworkState& state) {
-  bool has_route = false;
   for (std::size_t i = 0; i < state.attachments.size(); ++i) {
     Attachment& attachment = state.attachments[i];
     if (attachment.endpoint.interface_name == "eth0" && i != 0) {
       attachment.endpoint.interface_name = "eth" + std::to_string(i);
     }
-    attachment.endpoint.has_default_route = !has_route && !attachment.link.internal;
-    has_route = has_route || attachment.endpoint.has_default_route;
+    attachment.endpoint.has_default_route = false;
   }
+  if (Attachment* const gateway = state.gateway()) gateway->endpoint.has_default_route = true;
 }
 
 void set_ports(NetworkState& state, const ContainerOptions& options, const oci::ImageConfig& image,

@@ -38,7 +38,7 @@ NetworkState make_network_state(const std::vector<AttachmentPlan>& plans,
 // All of it for a container that exists and starts again.
 NetworkState lease_networks(storage::Store& store, const Config& config,
                             const ContainerOptions& options, const std::string& container_id);
-// Numbers the interfaces and says who has the default route: the first network with a way out.
+// Numbers the interfaces and says who has the default route (NetworkState::gateway()).
 void order_attachments(NetworkState& state);
 // What to publish, on the attachment that does; host ports may still be 0.
 void set_ports(NetworkState& state, const ContainerOptions& options, const oci::ImageConfig& image,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -52,9 +53,36 @@ std::string next_interface(const NetworkState& state) {
   }
 }
 
-bool has_way_out(const NetworkState& state) {
-  return std::any_of(state.attachments.begin(), state.attachments.end(),
-                     [](const auto& item) { return item.endpoint.has_default_route; });
+Attachment* find_routed(NetworkState& state) {
+  const auto found = std::find_if(state.attachments.begin(), state.attachments.end(),
+                                  [](const auto& item) { return item.endpoint.has_default_route; });
+  return found == state.attachments.end() ? nullptr : &*found;
+}
+
+// A network that comes with a higher priority publishes the ports in place of the one that did.
+void hand_ports_on(NetworkState& state, const std::string& publisher) {
+  Attachment* const now = state.publisher();
+  for (Attachment& before : state.attachments) {
+    if (before.network != publisher || &before == now || before.endpoint.ports.empty()) continue;
+    before.unpublish(before.endpoint);
+    now->endpoint.ports = std::exchange(before.endpoint.ports, {});
+    now->publish(now->endpoint);
+  }
+}
+
+// What came with the last network goes again, and what that took is given back.
+void take_back(NetworkState& before, const NetworkState& state, int netns_fd) {
+  const Attachment& added = state.attachments.back();
+  if (!added.endpoint.ports.empty()) added.unpublish(added.endpoint);
+  network::disconnect(added.endpoint, netns_fd);
+  const Attachment* const routed = find_routed(before);
+  if (routed != nullptr && added.endpoint.has_default_route && routed->cni.empty()) {
+    network::route_by_default(routed->link, routed->endpoint, netns_fd);
+  }
+  const Attachment* const publisher = before.publisher();
+  if (publisher != nullptr && !publisher->endpoint.ports.empty()) {
+    publisher->publish(publisher->endpoint);
+  }
 }
 
 void connect_running(storage::Store& store, const Config& config, const RunDirectory& directory,
@@ -81,15 +109,24 @@ void connect_running(storage::Store& store, const Config& config, const RunDirec
     }
   });
   added.endpoint.interface_name = next_interface(state);
-  added.endpoint.has_default_route = !has_way_out(state) && !added.link.internal;
+  Attachment* const routed = find_routed(state);
+  added.endpoint.has_default_route =
+      !added.link.internal &&
+      (routed == nullptr || added.gateway_priority > routed->gateway_priority);
   const base::UniqueFd netns = network_of(container);
   if (added.cni.empty()) ensure_bridge(store, config, added);
-  connect_attachment(added, netns.get());
+  connect_attachment(added, netns.get());  // where it has the default route, that is replaced
+  if (routed != nullptr && added.endpoint.has_default_route) {
+    routed->endpoint.has_default_route = false;
+  }
+  const Attachment* const published = state.publisher();
+  const std::string publisher = published == nullptr ? "" : published->network;
   state.attachments.push_back(added);
   try {
+    hand_ports_on(state, publisher);
     write_down(store, directory, container, change, state);
   } catch (const base::Error&) {
-    network::disconnect(added.endpoint, netns.get());
+    take_back(container.network, state, netns.get());
     throw;
   }
   release.dismiss();
@@ -111,12 +148,14 @@ void disconnect_running(storage::Store& store, const RunDirectory& directory,
   if (!gone.endpoint.ports.empty()) gone.unpublish(gone.endpoint);
   const base::UniqueFd netns = network_of(container);
   disconnect_attachment(gone, netns.get());
-  const bool had_route = gone.endpoint.has_default_route;
-  for (Attachment& attachment : state.attachments) {
-    if (!had_route || attachment.link.internal || !attachment.cni.empty()) continue;
-    attachment.endpoint.has_default_route = true;
-    network::route_by_default(attachment.link, attachment.endpoint, netns.get());
-    break;
+  Attachment* heir = nullptr;  // not of CNI, whose plugins make their routes when they connect
+  for (Attachment& each : state.attachments) {
+    if (each.link.internal || !each.cni.empty()) continue;
+    if (heir == nullptr || each.gateway_priority > heir->gateway_priority) heir = &each;
+  }
+  if (gone.endpoint.has_default_route && heir != nullptr) {
+    heir->endpoint.has_default_route = true;
+    network::route_by_default(heir->link, heir->endpoint, netns.get());
   }
   Attachment* const publisher = state.publisher();
   if (publisher != nullptr && !gone.endpoint.ports.empty()) {

@@ -97,6 +97,7 @@ Json attachment_json(const Attachment& attachment) {
   if (endpoint.address6) json["address6"] = endpoint.address6->str();
   if (!endpoint.has_default_route) json["defaultRoute"] = false;
   if (!attachment.aliases.empty()) json["aliases"] = attachment.aliases;
+  if (attachment.gateway_priority != 0) json["gwPriority"] = attachment.gateway_priority;
   if (!attachment.cni.empty()) json["cni"] = attachment.cni;
   return json;
 }
@@ -107,6 +108,7 @@ Attachment parse_attachment(const Json& json) {
                         .link = parse_link(json.at("link")),
                         .endpoint = {},
                         .aliases = json.value("aliases", std::vector<std::string>()),
+                        .gateway_priority = json.value("gwPriority", std::int64_t{0}),
                         .cni = json.value("cni", "")};
   network::Endpoint& endpoint = attachment.endpoint;
   endpoint.container_id = json.at("container").get<std::string>();
@@ -133,12 +135,30 @@ void Attachment::unpublish(const network::Endpoint& what) const {
   if (cni.empty()) network::unpublish(link, what);
 }
 
-Attachment* NetworkState::publisher() {
-  for (Attachment& attachment : attachments) {
-    const bool is_bridge = attachment.link.kind == network::LinkKind::kBridge;
-    if (!attachment.cni.empty() || (is_bridge && !attachment.link.internal)) return &attachment;
+namespace {
+
+// The first of those with the highest priority.
+template <class Fits>
+Attachment* find_by_priority(std::vector<Attachment>& attachments, Fits&& fits) {
+  Attachment* best = nullptr;
+  for (Attachment& each : attachments) {
+    if (!fits(each)) continue;
+    if (best == nullptr || each.gateway_priority > best->gateway_priority) best = &each;
   }
-  return nullptr;
+  return best;
+}
+
+}  // namespace
+
+Attachment* NetworkState::gateway() {
+  return find_by_priority(attachments, [](const Attachment& each) { return !each.link.internal; });
+}
+
+Attachment* NetworkState::publisher() {
+  return find_by_priority(attachments, [](const Attachment& each) {
+    const bool is_bridge = each.link.kind == network::LinkKind::kBridge;
+    return !each.cni.empty() || (is_bridge && !each.link.internal);
+  });
 }
 
 const Attachment* NetworkState::publisher() const {

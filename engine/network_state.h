@@ -16,6 +16,7 @@ struct Attachment {
   network::BridgeConfig link;
   network::Endpoint endpoint;  // of one of them: the ports
   std::vector<std::string> aliases;
+  std::int64_t gateway_priority = 0;
   std::string cni;  // the configuration list of a CNI network; then `link` says nothing
   // Into our table of the firewall, or out of it. The ports of a CNI network are not in it: its
   // plugins translate them, or the monitor relays them all.
@@ -25,7 +26,11 @@ struct Attachment {
 
 struct NetworkState {
   std::vector<Attachment> attachments;
-  // The one that publishes ports: the first with a way out; null where there is none.
+  // Where packets go that are for none of its networks: of the networks with a way out the first
+  // with the highest priority; null where there is none.
+  Attachment* gateway();
+  // The one that publishes ports, chosen like the gateway from those that can: answers must leave
+  // by the way that the questions came.
   Attachment* publisher();
   const Attachment* publisher() const;
   // The same if what it publishes is in our table of the firewall.

@@ -58,6 +58,7 @@ void visit(Visitor& field, NetworkOption& network) {
   field("address6", network.address6);
   field("mac", network.mac);
   field("aliases", network.aliases);
+  field("gwPriority", network.gateway_priority);
 }
 
 template <class Visitor>

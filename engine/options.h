@@ -53,6 +53,7 @@ struct NetworkOption {
   std::string name;
   std::string address, address6, mac;  // empty: given by us
   std::vector<std::string> aliases;
+  std::int64_t gateway_priority = 0;  // the network with the highest has the default route
   friend bool operator==(const NetworkOption&, const NetworkOption&) = default;
 };
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -123,6 +124,63 @@ def test_connect_and_disconnect_live(engine, busybox):
     engine.run("network", "connect", "aside", "late")
     engine.run("start", "late")
     assert "eth1" in interfaces(engine, "late")
+
+
+def routes(engine, name):
+    return [line.strip() for line in engine.out("exec", name, "ip", "route").splitlines() if line.startswith("default")]
+
+
+@pytest.fixture
+def two_ways_out(engine):
+    engine.run("network", "create", "--subnet", "10.56.0.0/24", "first")
+    engine.run("network", "create", "--subnet", "10.57.0.0/24", "second")
+    engine.run("network", "create", "--subnet", "10.58.0.0/24", "--internal", "closed")
+    yield engine
+    engine.run("rm", "-f", "routed", code=None)
+    for name in ("first", "second", "closed"):
+        engine.run("network", "rm", name)
+
+
+FIRST, SECOND = ["default via 10.56.0.1 dev eth0"], ["default via 10.57.0.1 dev eth1"]
+
+
+@pytest.mark.parametrize("first, second, expected", [
+    ("", "", FIRST), ("", ",gw-priority=1", SECOND), (",gw-priority=2", ",gw-priority=1", FIRST), (",gw-priority=-1", "", SECOND),
+    (",gw-priority=7", ",gw-priority=7", FIRST)])
+def test_the_highest_priority_has_the_default_route(two_ways_out, busybox, first, second, expected):
+    engine = two_ways_out
+    engine.run("run", "-d", "--name", "routed", "--network", f"name=first{first}", "--network", f"name=second{second}",
+               "--network", "name=closed,gw-priority=100", busybox, "sleep", "600")
+    assert routes(engine, "routed") == expected
+    priority = engine.inspect("routed", "{{.NetworkSettings.Networks.second.GwPriority}}")
+    assert priority == (second.partition("=")[2] or "0")
+    # The next start is told the same.
+    engine.run("restart", "-t", "0", "routed")
+    assert routes(engine, "routed") == expected
+
+
+def test_the_default_route_and_the_ports_move_to_a_network_of_higher_priority(two_ways_out, busybox):
+    engine = two_ways_out
+    port = free_port()
+    serve(engine, busybox, "routed", "--network", "first", "-p", f"{port}:80")
+    assert fetch("127.0.0.1", port) == PAGE
+    engine.run("network", "connect", "second", "routed")
+    assert routes(engine, "routed") == FIRST
+    engine.run("network", "disconnect", "second", "routed")
+    engine.run("network", "connect", "--gw-priority", "10", "second", "routed")
+    assert routes(engine, "routed") == SECOND
+    assert fetch("127.0.0.1", port) == PAGE
+    # Nobody else but the network of the highest priority publishes.
+    table = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    published = re.findall(rf"tcp \. {port} [^,]*: (\d+\.\d+\.\d+)\.\d+ \. 80", table)
+    assert published == ["10.57.0"], table
+    engine.run("network", "connect", "--gw-priority", "50", "closed", "routed")
+    assert routes(engine, "routed") == SECOND
+    engine.run("network", "disconnect", "second", "routed")
+    assert routes(engine, "routed") == FIRST
+    assert fetch("127.0.0.1", port) == PAGE
+    engine.run("network", "connect", "--gw-priority", "x", "second", "routed", code=125)
+    assert "invalid gw-priority (x)" in engine.run("run", "--network", "name=first,gw-priority=x", busybox, code=125).stderr
 
 
 def test_network_of_another_container(engine, busybox):
