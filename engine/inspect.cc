@@ -181,16 +181,20 @@ Json host_config_json(const ContainerOptions& options, const oci::RuntimeSpec& s
   return config;
 }
 
+Json exposed_ports(const BundleInput& input) {
+  Json exposed = Json::object();
+  for (const auto* list : {&input.image_config.exposed_ports, &input.options.exposed_ports}) {
+    for (const std::string& port : *list) exposed[port] = Json::object();
+  }
+  for (const PortOption& port : input.options.ports) {
+    exposed[port_key(port.container_port, port.protocol)] = Json::object();
+  }
+  return exposed;
+}
+
 Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
   const ContainerOptions& options = input.options;
   const oci::ImageConfig& image = input.image_config;
-  Json exposed = Json::object();
-  for (const auto* list : {&image.exposed_ports, &options.exposed_ports}) {
-    for (const std::string& port : *list) exposed[port] = Json::object();
-  }
-  for (const PortOption& port : options.ports) {
-    exposed[port_key(port.container_port, port.protocol)] = Json::object();
-  }
   Json volumes = Json::object();
   for (const std::string& path : image.volumes) volumes[path] = Json::object();
   const std::vector<std::string> entrypoint = options.entrypoint.value_or(image.entrypoint);
@@ -202,7 +206,7 @@ Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
       {"AttachStdin", options.interactive},
       {"AttachStdout", true},
       {"AttachStderr", true},
-      {"ExposedPorts", exposed},
+      {"ExposedPorts", exposed_ports(input)},
       {"Tty", options.tty},
       {"OpenStdin", options.interactive},
       {"StdinOnce", options.interactive},
@@ -219,8 +223,13 @@ Json config_json(const BundleInput& input, const oci::RuntimeSpec& spec) {
   return config;
 }
 
-Json network_json(const ContainerInfo& info) {
+// Ports that are exposed but not published are null, as long as the container is on a network.
+Json network_json(const ContainerInfo& info, const BundleInput& input) {
   Json ports = Json::object();
+  if (!info.network.attachments.empty()) {
+    const Json exposed = exposed_ports(input);
+    for (const auto& [port, nothing] : exposed.items()) ports[port] = nullptr;
+  }
   for (const network::PublishedPort& port : info.ports) {
     ports[port_key(port.container_port, port.protocol)].push_back(
         {{"HostIp", port.host_address.str()}, {"HostPort", std::to_string(port.host_port)}});
@@ -289,7 +298,7 @@ std::optional<std::string> Engine::inspect_container(std::string_view name_or_id
   }
   document.update(Json{{"Mounts", describe_mounts(state_->store, input.options)},
                        {"Config", config_json(input, spec)},
-                       {"NetworkSettings", network_json(*info)}});
+                       {"NetworkSettings", network_json(*info, input)}});
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -181,7 +181,7 @@ def test_exposed_ports(engine, busybox):
     assert sorted(line.split(" ")[0] for line in published if "0.0.0.0" in line) == ["53/udp", "7000/tcp", "7001/tcp"]
     assert json.loads(engine.inspect("exposed", "{{json .Config.ExposedPorts}}")).keys() == {"53/udp", "7000/tcp", "7001/tcp"}
     engine.run("run", "-d", "--name", "plain", "--expose", "7000", busybox, "sleep", "100")
-    assert engine.out("port", "plain") == ""
+    assert engine.out("port", "plain") == "" and json.loads(engine.inspect("plain", "{{json .NetworkSettings.Ports}}")) == {"7000/tcp": None}
     engine.run("commit", "plain", "with-port")
     assert json.loads(engine.inspect("with-port", "{{json .Config.ExposedPorts}}")) == {"7000/tcp": {}}
     for bad in ("80-70", "http", "80/ipx", "99999"):
