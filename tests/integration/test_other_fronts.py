@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from conftest import BIN, free_port, wait_until
+from system_view import run_in_view
 
 COMPOSE = """
 version: "3"
@@ -104,22 +105,14 @@ def fetch(port):
         return None
 
 
-# distrobox puts the whole host into its containers. So that whatever it does ends with the test, its host is a copy-on-write
-# view of the machine's system, in mount, process and network namespaces of its own.
+# distrobox puts the whole host into its containers. So that whatever it does ends with the test, its host is a view of the
+# machine's system (system_view.py).
 DISTROBOX = r"""
-set -eu
-work=$1 image=$2 programs=$3
-mount -t tmpfs none "$work"
-mkdir "$work/upper" "$work/work" "$work/root"
-mount -t overlay none -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
-root=$work/root
-mount -t proc proc "$root/proc"
-for folder in /sys /dev; do mount --rbind "$folder" "$root$folder"; done
+image=$1 programs=$2
 for folder in /run /tmp /home /root /var/lib; do mount -t tmpfs none "$root$folder"; done
 mkdir "$root/run/programs" "$root/run/bin"
 cp "$image" "$root/run/image.tar"
 cp "$programs"/sampan* "$root/run/programs"
-ip link set lo up
 cd "$root"
 mkdir -p old
 pivot_root . old
@@ -193,11 +186,7 @@ def box_image(folder):
 
 @pytest.mark.skipif(not shutil.which("distrobox-create"), reason="needs distrobox")
 def test_distrobox_makes_enters_and_removes_a_box(tmp_path):
-    work = tmp_path / "system"
-    work.mkdir()
-    done = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation", "private", "bash",
-                           "-c", DISTROBOX, "inside", work, box_image(tmp_path), BIN],
-                          capture_output=True, text=True, timeout=180)
+    done = run_in_view(DISTROBOX, tmp_path / "system", box_image(tmp_path), BIN, timeout=180)
     out = done.stdout
     assert done.returncode == 0, out[-6000:] + done.stderr[-3000:]
     part = dict(zip(("create", "list", "enter", "again", "stop", "clone", "remove"), out.split("== ")[1:]))

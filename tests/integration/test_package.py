@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from conftest import SOURCE
+from system_view import run_in_view
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +92,14 @@ def test_manual_pages_have_no_mistakes(manuals, tree):
         assert "NAME" in done.stdout and "sampan" in done.stdout, page.name
 
 
-# Runs as root in mount, process and network namespaces of its own, on a copy-on-write view of the machine's system. What it
-# makes there goes with the namespace; the machine's own dpkg never hears of it.
+# In a view of the system (system_view.py), so that the machine's own dpkg never hears of it.
 INSIDE = r"""
-set -eu
-work=$1 package=$2 image=$3
-mount -t tmpfs none "$work"
-mkdir "$work/upper" "$work/work" "$work/root"
-mount -t overlay none -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
-root=$work/root
-mount -t proc proc "$root/proc"
-for folder in /sys /dev; do mount --rbind "$folder" "$root$folder"; done
+package=$1 image=$2
 mount -t tmpfs none "$root/run"
 mkdir -p "$root/mnt/in"
 mount -t tmpfs none "$root/mnt/in"
 cp "$package" "$root/mnt/in/sampan.deb"
 cp -r "$image" "$root/mnt/in/image"
-ip link set lo up
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
 files() { (cd "$work/upper" && find . \( -path ./var/log -o -path ./var/lib/dpkg -o -path ./var/cache -o -path ./var/lib/systemd \) -prune -o ! -type d -print | sort); }
 
@@ -157,11 +149,7 @@ def test_it_installs_works_and_goes_without_a_trace(package, sampan, busybox, tm
     sampan.run("pull", "-q", busybox)
     sampan.run("tag", busybox, "local/busybox")
     sampan.run("save", "-o", str(tmp_path / "image.tar"), "local/busybox")
-    work = tmp_path / "system"
-    work.mkdir()
-    done = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation", "private", "bash",
-                           "-c", INSIDE, "inside", work, package, tmp_path / "image.tar"],
-                          capture_output=True, text=True, timeout=300)
+    done = run_in_view(INSIDE, tmp_path / "system", package, tmp_path / "image.tar", timeout=300)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     out = done.stdout
     for said in ("install ok installed", "/usr/bin/sampan-oci", "sampan version 0.1.0", "complete -F _sampan sampan",
@@ -169,4 +157,3 @@ def test_it_installs_works_and_goes_without_a_trace(package, sampan, busybox, tm
         assert said in out, f"{said} is missing:\n{out}"
     left = out[out.index("== left") + len("== left"):].split()
     assert left == [], left
-    assert not list(work.iterdir()), "the system outside saw the mounts"
