@@ -101,44 +101,31 @@ def test_environment_of_the_configuration(sampan, registry, env):
     assert done.returncode == 125 or "AWS" not in done.stdout
 
 
-@pytest.mark.parametrize("content", ["fifo", "huge", "device", "link", "endless-line"])
-def test_strange_passwd_files(sampan, registry, canary, content):
-    layer = LayerTar()
-    if content == "fifo":
-        layer.add("etc/passwd", type=tarfile.FIFOTYPE)
-    elif content == "huge":
-        layer.add("etc/passwd", b"x:x:1:1::/:\n" * (3 << 20))
-    elif content == "device":
-        layer.add("etc/passwd", type=tarfile.CHRTYPE, device=(1, 5))
-    elif content == "link":
-        layer.symlink("etc/passwd", climb("/etc/shadow"))
-    else:
-        layer.add("etc/passwd", b"a" * (20 << 20))
-    name = push(registry, layer, name="passwd")
-    sampan.run("run", "--rm", "-u", "someone", name, "id", code=125, timeout=30)
-    sampan.run("run", "--rm", "-u", "1000:1000", name, "true", code=None, timeout=30)
+ACCOUNTS = {"etc/passwd": b"x:x:1:1::/:\n", "etc/group": b"x:x:1:\n"}
 
 
-@pytest.mark.parametrize("content", ["fifo", "huge", "device", "link", "endless-line", "many-members"])
-def test_strange_group_files(sampan, registry, canary, content):
-    """CVE-2026-47262: the other file that is read for a user. A number needs nothing of it."""
+def strange_file(path, content):
     layer = LayerTar()
     if content == "fifo":
-        layer.add("etc/group", type=tarfile.FIFOTYPE)
-    elif content == "huge":
-        layer.add("etc/group", b"x:x:1:\n" * (5 << 20))
-    elif content == "device":
-        layer.add("etc/group", type=tarfile.CHRTYPE, device=(1, 5))
-    elif content == "link":
-        layer.symlink("etc/group", climb("/etc/gshadow"))
-    elif content == "endless-line":
-        layer.add("etc/group", b"a" * (20 << 20))
-    else:
-        layer.add("etc/group", b"big:x:7:" + b"root," * (4 << 20) + b"\n")
-    name = push(registry, layer, name="group")
-    sampan.run("run", "--rm", "-u", "0:nobodys", name, "true", code=125, timeout=30)
-    sampan.run("run", "--rm", "--group-add", "nobodys", name, "true", code=125, timeout=30)
-    # Not by `id`, which reads the file itself.
+        return layer.add(path, type=tarfile.FIFOTYPE)
+    if content == "device":
+        return layer.add(path, type=tarfile.CHRTYPE, device=(1, 5))
+    if content == "link":
+        return layer.symlink(path, climb("/etc/shadow"))
+    return layer.add(path, {"huge": ACCOUNTS[path] * ((40 << 20) // len(ACCOUNTS[path])), "endless-line": b"a" * (20 << 20),
+                            "many-members": b"big:x:7:" + b"root," * (4 << 20) + b"\n"}[content])
+
+
+@pytest.mark.parametrize("path, content", [
+    *((path, content) for path in ACCOUNTS for content in ("fifo", "huge", "device", "link", "endless-line")),
+    ("etc/group", "many-members")])
+def test_strange_files_of_accounts(sampan, registry, canary, path, content):
+    """CVE-2026-47262: what is read of an image for a user. A name is not found there, and a number needs nothing of it."""
+    name = push(registry, strange_file(path, content), name="accounts")
+    named = ["-u", "someone"] if path == "etc/passwd" else ["-u", "0:nobodys"]
+    for words in (named, ["--group-add", "nobodys"]):
+        sampan.run("run", "--rm", *words, name, "true", code=125, timeout=30)
+    # Not by `id`, which reads the files itself.
     done = sampan.run("run", "--rm", "-u", "1000:1000", "--group-add", "55", name, "grep", "Groups:", "/proc/self/status", code=None, timeout=30)
     assert done.returncode == 125 or "55" in done.stdout.split(), (done.stdout, done.stderr)
     sampan.run("rmi", "-f", name)
