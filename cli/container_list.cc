@@ -14,6 +14,7 @@
 #include "engine/bridge_network.h"
 #include "engine/container_infos.h"
 #include "engine/container_sizes.h"
+#include "oci/json_tree.h"
 #include "oci/reference.h"
 
 namespace cli {
@@ -66,9 +67,13 @@ std::string go_time(base::Nanoseconds time) {
 }
 
 // docker matches "/name" and "name".
-bool matches_name(const ContainerInfo& info, const std::string& wanted) {
-  return matches_expression(info.row.name, wanted) ||
-         matches_expression("/" + info.row.name, wanted);
+bool matches_name(const ContainerInfo& info, const Expression& wanted) {
+  return wanted.matches(info.row.name) || wanted.matches("/" + info.row.name);
+}
+
+// In the order of the list, which is newest first.
+bool stands_before(const storage::ContainerRow& a, const storage::ContainerRow& b) {
+  return a.created != b.created ? a.created > b.created : a.id < b.id;
 }
 
 bool matches_ancestor(const ContainerInfo& info, const std::string& wanted) {
@@ -84,12 +89,13 @@ bool matches_ancestor(const ContainerInfo& info, const std::string& wanted) {
 
 std::string label_list(const std::string& json) {
   if (json.empty() || json == "{}") return {};
-  std::vector<std::string> labels;
-  const auto map = nlohmann::json::parse(json);
-  for (const auto& [key, value] : map.items()) {
-    labels.push_back(key + "=" + value.get<std::string>());
+  std::string list;
+  const oci::JsonTree labels(json, {});
+  for (const oci::JsonNode& label : oci::JsonChildren(labels.root())) {
+    list += list.empty() ? "" : ",";
+    list.append(label.key).append("=").append(label.text);
   }
-  return joined(labels, ",");
+  return list;
 }
 
 // " (healthy)", or nothing without a health check.
@@ -192,20 +198,31 @@ std::string container_field(const ContainerInfo& info, const std::string& name,
   return {};
 }
 
+constexpr const char* kContainerFields[] = {
+    "ID",    "Image", "Command", "CreatedAt", "State",        "Status",  "RunningFor",
+    "Ports", "Names", "Labels",  "Mounts",    "LocalVolumes", "Networks"};
+
 nlohmann::json container_row(const ContainerInfo& info, base::Nanoseconds now,
                              Truncation truncation,
                              const std::function<bool(const std::string&)>& wants) {
-  static constexpr const char* kFields[] = {
-      "ID",    "Image", "Command", "CreatedAt", "State",        "Status",  "RunningFor",
-      "Ports", "Names", "Labels",  "Mounts",    "LocalVolumes", "Networks"};
   nlohmann::json row = nlohmann::json::object();
-  for (const char* name : kFields) {
+  for (const char* name : kContainerFields) {
     if (!wants || wants(name)) row[name] = container_field(info, name, now, truncation);
   }
   return row;
 }
 
 namespace {
+
+// What nobody will look at is not even read: with ten thousand containers that makes most of the
+// difference.
+storage::ContainerTexts shown_texts(const Listing& listing) {
+  using enum storage::ContainerTexts;
+  const auto is_used = [&](const char* name) { return listing.uses(name); };
+  static constexpr const char* kOfOptions[] = {"Mounts", "LocalVolumes", "Networks"};
+  if (std::any_of(std::begin(kOfOptions), std::end(kOfOptions), is_used)) return kAll;
+  return listing.uses("Labels") || listing.uses("Label") ? kLabels : kNone;
+}
 
 // A status that no container can have, or an exit code that is none, would only ever hide all.
 void check_value(const std::string& key, const std::string& value) {
@@ -224,64 +241,65 @@ void check_value(const std::string& key, const std::string& value) {
 
 ContainerFilters::ContainerFilters(const std::vector<std::string>& filters)
     : filters_("ps", filters) {
-  for (const auto& [key, value] : filters_.all()) check_value(key, value);
+  for (const auto& [key, value] : filters_.all()) {
+    check_value(key, value);
+    if (key == "name") names_.emplace(value, value);
+  }
 }
 
-bool ContainerFilters::wants_options() const {
-  return filters_.has("label") || filters_.has("network") || filters_.has("volume") ||
-         filters_.has("health");
+storage::ContainerTexts ContainerFilters::wanted_texts() const {
+  using enum storage::ContainerTexts;
+  if (filters_.has("network") || filters_.has("volume") || filters_.has("health")) return kAll;
+  return filters_.has("label") ? kLabels : kNone;
 }
 
 bool ContainerFilters::wants_stopped() const {
   return filters_.has("status") || filters_.has("exited");
 }
 
-bool ContainerFilters::matches(const ContainerInfo& info) const {
-  return filters_.match([&](const std::string& key, const std::string& value) {
-    if (key == "id") return info.row.id.find(value) != std::string::npos;
-    if (key == "name") return matches_name(info, value);
-    if (key == "status") return container_state(info) == value;
-    if (key == "health") return health_state(info) == value;
-    if (key == "ancestor") return matches_ancestor(info, value);
-    if (key == "label") return matches_label_text(info.row.labels, value);
-    if (key == "publish") {
-      return published_ports(info).find(":" + value + "->") != std::string::npos;
-    }
-    if (key == "exited") {
-      return info.row.status == ContainerStatus::kExited &&
-             std::to_string(info.row.exit_code) == value;
-    }
-    if (key == "network") {
-      return ("," + network_name(info) + ",").find("," + value + ",") != std::string::npos;
-    }
-    if (key == "volume") {
-      return std::any_of(
-          info.options.mounts.begin(), info.options.mounts.end(),
-          [&](const auto& mount) { return mount.source == value || mount.target == value; });
-    }
-    return true;  // before, since: apply() looks at the order
-  });
+bool ContainerFilters::fits(const ContainerInfo& info, const std::string& key,
+                            const std::string& value) const {
+  if (key == "id") return info.row.id.find(value) != std::string::npos;
+  if (key == "name") return matches_name(info, names_.at(value));
+  if (key == "status") return container_state(info) == value;
+  if (key == "health") return health_state(info) == value;
+  if (key == "ancestor") return matches_ancestor(info, value);
+  if (key == "label") return matches_label_text(info.row.labels, value);
+  if (key == "publish") {
+    return published_ports(info).find(":" + value + "->") != std::string::npos;
+  }
+  if (key == "exited") {
+    return info.row.status == ContainerStatus::kExited &&
+           std::to_string(info.row.exit_code) == value;
+  }
+  if (key == "network") {
+    return ("," + network_name(info) + ",").find("," + value + ",") != std::string::npos;
+  }
+  if (key == "volume") {
+    return std::any_of(
+        info.options.mounts.begin(), info.options.mounts.end(),
+        [&](const auto& mount) { return mount.source == value || mount.target == value; });
+  }
+  return true;  // before, since: match() looks at the order
 }
 
-std::vector<ContainerInfo> ContainerFilters::apply(std::vector<ContainerInfo> containers) const {
+void ContainerFilters::find_pivots(storage::Store& store) {
   for (const auto& [key, value] : filters_.all()) {
     if (key != "before" && key != "since") continue;
-    const auto pivot = std::find_if(
-        containers.begin(), containers.end(), [&wanted = value](const ContainerInfo& info) {
-          return info.row.name == wanted || info.row.id.rfind(wanted, 0) == 0;
-        });
-    if (pivot == containers.end())
-      throw base::Error(base::ErrorKind::kNotFound, "No such container: " + value);
-    if (key == "before") {
-      containers.erase(containers.begin(), pivot + 1);  // newest first
-    } else {
-      containers.erase(pivot, containers.end());
-    }
+    auto row = store.find_container(value);
+    if (!row) throw base::Error(base::ErrorKind::kNotFound, "No such container: " + value);
+    (key == "before" ? before_ : since_).push_back(std::move(*row));
   }
-  containers.erase(std::remove_if(containers.begin(), containers.end(),
-                                  [&](const ContainerInfo& info) { return !matches(info); }),
-                   containers.end());
-  return containers;
+}
+
+bool ContainerFilters::match(const ContainerInfo& info) const {
+  const auto is_before = [&](const auto& pivot) { return stands_before(pivot, info.row); };
+  const auto is_since = [&](const auto& pivot) { return stands_before(info.row, pivot); };
+  return std::all_of(before_.begin(), before_.end(), is_before) &&
+         std::all_of(since_.begin(), since_.end(), is_since) &&
+         filters_.match([&](const std::string& key, const std::string& value) {
+           return fits(info, key, value);
+         });
 }
 
 int run_ps(const Globals& globals, const Words& words) {
@@ -304,7 +322,7 @@ int run_ps(const Globals& globals, const Words& words) {
        {"-f,--filter", "filter", "Filter output based on conditions provided", &filter_texts},
        {"--format", "string", "Format output: \"table\", \"json\" or a Go template", &format}},
       words);
-  const ContainerFilters filters(filter_texts);
+  ContainerFilters filters(filter_texts);
   Words fields = {"ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"};
   if (size) fields.emplace_back("Size");
   size = size || format.find(".Size") != std::string::npos;
@@ -323,19 +341,17 @@ int run_ps(const Globals& globals, const Words& words) {
                    {"Mounts", "MOUNTS"},
                    {"LocalVolumes", "LOCAL VOLUMES"},
                    {"Networks", "NETWORKS"}});
+  std::vector<std::string> texts(std::begin(kContainerFields), std::end(kContainerFields));
+  texts.emplace_back("Size");
+  listing.expect_texts(std::move(texts));
   engine::Engine engine(globals.config);
   if (latest) last = 1;
   const bool show_stopped = all || last >= 0 || filters.wants_stopped();
-  // What nobody will look at is not even read: with ten thousand containers that makes most of the
-  // difference.
-  static constexpr const char* kOfOptions[] = {"Labels", "Label", "Mounts", "LocalVolumes",
-                                               "Networks"};
-  const bool wants_options =
-      filters.wants_options() ||
-      (!quiet && std::any_of(std::begin(kOfOptions), std::end(kOfOptions),
-                             [&](const char* name) { return listing.uses(name); }));
-  const engine::InfoScope scope{.stopped = show_stopped || !filter_texts.empty(),
-                                .options_of_stopped = wants_options};
+  filters.find_pivots(engine.store());
+  const engine::InfoScope scope{
+      .stopped = show_stopped || !filter_texts.empty(),
+      .texts_of_stopped =
+          quiet ? filters.wanted_texts() : std::max(filters.wanted_texts(), shown_texts(listing))};
   const base::Nanoseconds now = base::now();
   const Truncation truncation = no_trunc ? Truncation::kFull : Truncation::kShort;
   std::optional<engine::ContainerSizes> sizes;
@@ -349,7 +365,7 @@ int run_ps(const Globals& globals, const Words& words) {
            ")";
   };
   const auto show = [&](const ContainerInfo& info) {
-    if (!is_up(info) && !show_stopped) return true;
+    if ((!is_up(info) && !show_stopped) || !filters.match(info)) return true;
     if (last >= 0 && shown++ >= last) return false;
     if (quiet) {
       ids += container_field(info, "ID", now, truncation) + "\n";
@@ -372,12 +388,7 @@ int run_ps(const Globals& globals, const Words& words) {
     listing.add(row, methods);
     return true;
   };
-  if (filter_texts.empty()) {
-    engine::visit_container_infos(engine, scope, show);
-  } else {
-    const auto containers = filters.apply(engine::list_container_infos(engine, scope));
-    static_cast<void>(std::all_of(containers.begin(), containers.end(), show));
-  }
+  engine::visit_container_infos(engine, scope, show);
   print(quiet ? ids : listing.render());
   return 0;
 }

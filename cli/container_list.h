@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/time.h"
 #include "cli/filters.h"
 #include "engine/engine.h"
+#include "storage/container_list.h"
 
 namespace cli {
 
@@ -32,13 +34,18 @@ class ContainerFilters {
   explicit ContainerFilters(const std::vector<std::string>& filters);
   // Filters on status show stopped containers without -a.
   bool wants_stopped() const;
-  // Whether what a container was told matters; else its `options` and labels need not be read.
-  bool wants_options() const;
-  std::vector<engine::ContainerInfo> apply(std::vector<engine::ContainerInfo> containers) const;
+  // What of a stopped container has to be read.
+  storage::ContainerTexts wanted_texts() const;
+  // Looks up whom `before` and `since` name. Throws kNotFound.
+  void find_pivots(storage::Store& store);
+  bool match(const engine::ContainerInfo& info) const;
 
  private:
-  bool matches(const engine::ContainerInfo& info) const;
+  bool fits(const engine::ContainerInfo& info, const std::string& key,
+            const std::string& value) const;
   Filters filters_;
+  std::map<std::string, Expression> names_;
+  std::vector<storage::ContainerRow> before_, since_;
 };
 
 }  // namespace cli

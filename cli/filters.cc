@@ -1,14 +1,13 @@
 #include "cli/filters.h"
 
 #include <algorithm>
-#include <regex>
-
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/filter_keys.h"
+#include "oci/json_tree.h"
 
 namespace cli {
 
@@ -54,22 +53,36 @@ bool Filters::match(const Test& fits) const {
   return std::all_of(by_key.begin(), by_key.end(), [](const auto& entry) { return entry.second; });
 }
 
-bool matches_expression(const std::string& text, const std::string& wanted) {
-  if (text == wanted) return true;
+Expression::Expression(std::string wanted) : wanted_(std::move(wanted)) {
   try {
-    return std::regex_search(text, std::regex(wanted));
-  } catch (const std::regex_error&) {
-    return false;
+    expression_.emplace(wanted_);
+  } catch (const std::regex_error&) {  // then only the text itself matches
   }
 }
 
+bool Expression::matches(const std::string& text) const {
+  return text == wanted_ || (expression_ && std::regex_search(text, *expression_));
+}
+
+bool matches_expression(const std::string& text, const std::string& wanted) {
+  return text == wanted || Expression(wanted).matches(text);
+}
+
 bool matches_label_text(const std::string& labels_json, const std::string& wanted) {
-  const auto labels = nlohmann::json::parse(labels_json, nullptr, /*allow_exceptions=*/false);
-  if (!labels.is_object()) return false;
-  const std::size_t equals = wanted.find('=');
-  const auto found = labels.find(wanted.substr(0, equals));
-  return found != labels.end() &&
-         (equals == std::string::npos || *found == wanted.substr(equals + 1));
+  if (labels_json.empty() || labels_json == "{}") return false;
+  const std::string_view text = wanted;
+  const std::size_t equals = text.find('=');
+  try {
+    const oci::JsonTree labels(labels_json, {});
+    if (labels.root().type != oci::JsonNode::Type::kObject) return false;
+    for (const oci::JsonNode& label : oci::JsonChildren(labels.root())) {
+      if (label.key != text.substr(0, equals)) continue;
+      return equals == std::string_view::npos ||
+             (label.type == oci::JsonNode::Type::kString && label.text == text.substr(equals + 1));
+    }
+  } catch (const base::Error&) {  // no JSON, so no labels
+  }
+  return false;
 }
 
 }  // namespace cli

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +34,15 @@ class Filters {
 
 // docker's match of a name or an id: the same text, or a regular expression found in it. What is no
 // expression fits nothing.
+class Expression {
+ public:
+  explicit Expression(std::string wanted);
+  bool matches(const std::string& text) const;
+
+ private:
+  std::string wanted_;
+  std::optional<std::regex> expression_;
+};
 bool matches_expression(const std::string& text, const std::string& wanted);
 
 // "name" or "name=value" against labels as a JSON object.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "oci/json_writer.h"
 
 namespace cli {
 namespace {
@@ -114,6 +115,7 @@ struct Listing::State {
   std::optional<engine::Template> format;
   std::optional<std::vector<engine::Template::Piece>> pieces;  // of a simple format
   std::optional<std::set<std::string>> fields;                 // that the format looks at
+  std::vector<std::string> json_texts;                         // members of a row, sorted
   Table table;
   std::vector<std::string> lines;  // where it is no table
 
@@ -166,16 +168,32 @@ void Listing::add(const nlohmann::json& row, const engine::Template::Methods& me
 }
 
 void Listing::expect(std::size_t rows) {
-  if (is_simple()) state_->table.expect(rows + 1, state_->fields->size());
+  if (state_->pieces) state_->table.expect(rows + 1, state_->fields->size());
 }
 
-bool Listing::is_simple() const { return state_->pieces.has_value(); }
+bool Listing::is_simple() const {
+  return state_->pieces.has_value() || !state_->json_texts.empty();
+}
+
+void Listing::expect_texts(std::vector<std::string> names) {
+  if (state_->kind != State::Kind::kJson) return;
+  std::sort(names.begin(), names.end());
+  state_->json_texts = std::move(names);
+}
 
 bool Listing::uses(const std::string& field) const {
   return !state_->fields || state_->fields->contains(field);
 }
 
 void Listing::add_fields(const Field& field) {
+  if (!state_->json_texts.empty()) {
+    oci::JsonWriter row;
+    row.begin_object();
+    for (const std::string& name : state_->json_texts) row.key(name).value(field(name));
+    row.end_object();
+    state_->lines.push_back(row.take());
+    return;
+  }
   std::vector<std::string> cells(1);
   for (const engine::Template::Piece& piece : *state_->pieces) {
     if (piece.is_field) {

@@ -29,6 +29,8 @@ class Listing {
   // Whether a row's fields can be asked for one by one: then add_fields() may be called for it, and
   // no document is made for each row.
   bool is_simple() const;
+  // Says that a row is texts under these names and nothing else: so is "json" simple, too.
+  void expect_texts(std::vector<std::string> names);
   // Whether a row's field can make a difference.
   bool uses(const std::string& field) const;
   using Field = std::function<std::string(const std::string& name)>;

@@ -14,8 +14,10 @@
 
 namespace engine {
 
-ContainerInfo make_info(const storage::Store& store, const storage::ContainerRow& row) {
-  ContainerInfo info{.row = row, .options = parse_options(row.options)};
+ContainerInfo make_info(const storage::Store& store, storage::ContainerRow given) {
+  ContainerOptions options = parse_options(given.options);
+  ContainerInfo info{.row = std::move(given), .options = std::move(options)};
+  const storage::ContainerRow& row = info.row;
   if (is_health_checked(info.options.health)) {
     const auto text = base::find_file(health_path(store, row.id));
     if (text) info.health = parse_health(*text);

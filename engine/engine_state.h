@@ -60,6 +60,6 @@ struct Engine::State {
   std::optional<PreparedStart> prepared;
 };
 
-ContainerInfo make_info(const storage::Store& store, const storage::ContainerRow& row);
+ContainerInfo make_info(const storage::Store& store, storage::ContainerRow row);
 
 }  // namespace engine

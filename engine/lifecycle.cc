@@ -23,7 +23,7 @@ constexpr int kMostStopSeconds = 2'000'000;  // in milliseconds they fit into an
 constexpr int kSettleStepMilliseconds = 10;
 constexpr int kLookMilliseconds = 100;  // between two looks at processes that do not end
 constexpr int kMonitorDeafMilliseconds = 2'000;
-constexpr int kKillMilliseconds = 12'000;  // what holds much memory takes a while to end
+constexpr int kKilledMilliseconds = 12'000;  // what holds much memory takes a while to end
 // How long processes stand still until they are given up: where the user said how long a stop may
 // take, and where nobody did.
 constexpr base::Nanoseconds kStopStillness = 1'000'000'000;
@@ -92,7 +92,7 @@ void wait_for_killed(MonitorLink& link, const storage::ContainerRow& row, StuckW
   watch.note_kill();
   std::string why;
   bool is_sent = false;  // by us
-  for (int passed = 0; passed < kKillMilliseconds && why.empty(); passed += kLookMilliseconds) {
+  for (int passed = 0; passed < kKilledMilliseconds && why.empty(); passed += kLookMilliseconds) {
     if (wait_for_end(link, kLookMilliseconds)) return;
     if (passed >= kMonitorDeafMilliseconds && !std::exchange(is_sent, true)) {
       signal_init(row, SIGKILL);  // should the monitor itself be stuck

@@ -1,16 +1,19 @@
 #include "engine/options.h"
 
+#include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "oci/json.h"
+#include "oci/json_tree.h"
 
 namespace engine {
 namespace {
 
 using Json = nlohmann::json;
+using oci::JsonNode;
 
 // Every field is named once, in visit(): the writer leaves out what equals its default, the reader
 // leaves alone what is missing. So old rows keep working when a field is added.
@@ -240,22 +243,74 @@ Json to_json_value(const T& value) {
   }
 }
 
+[[noreturn]] void throw_wrong(const JsonNode& node) {
+  throw base::Error(base::ErrorKind::kInvalid,
+                    "container options: " + std::string(node.key) + ": wrong type or range");
+}
+
+void expect_type(const JsonNode& node, JsonNode::Type type) {
+  if (node.type != type) throw_wrong(node);
+}
+
 template <class T>
-void from_json_value(const Json& json, T& value) {
-  if constexpr (is_record<T>) {
-    auto field = [&](const char* name, auto& target) {
-      if (const auto it = json.find(name); it != json.end()) from_json_value(*it, target);
-    };
-    visit(field, value);
-  } else if constexpr (std::is_enum_v<T>) {
-    value = static_cast<T>(json.get<int>());
-  } else if constexpr (IsOptional<T>::value) {
-    if (!json.is_null()) from_json_value(json, value.emplace());
-  } else if constexpr (IsVector<T>::value) {
-    value.clear();
-    for (const Json& item : json) from_json_value(item, value.emplace_back());
+void read_integer(const JsonNode& node, T& value) {
+  const auto as_signed = static_cast<std::int64_t>(node.bits);
+  if (node.type == JsonNode::Type::kUnsigned && std::in_range<T>(node.bits)) {
+    value = static_cast<T>(node.bits);
+  } else if (node.type == JsonNode::Type::kNegative && std::in_range<T>(as_signed)) {
+    value = static_cast<T>(as_signed);
   } else {
-    json.get_to(value);
+    throw_wrong(node);
+  }
+}
+
+void read_map(const JsonNode& node, std::map<std::string, std::string>& value) {
+  expect_type(node, JsonNode::Type::kObject);
+  value.clear();
+  for (const JsonNode& member : oci::JsonChildren(node)) {
+    expect_type(member, JsonNode::Type::kString);
+    value.emplace_hint(value.end(), member.key, member.text);
+  }
+}
+
+template <class T>
+void read_value(const JsonNode& node, T& value);
+
+template <class Record>
+void read_record(const JsonNode& node, Record& record) {
+  expect_type(node, JsonNode::Type::kObject);
+  auto field = [&](std::string_view name, auto& target) {
+    for (const JsonNode& member : oci::JsonChildren(node)) {
+      if (member.key == name) return read_value(member, target);
+    }
+  };
+  visit(field, record);
+}
+
+template <class T>
+void read_value(const JsonNode& node, T& value) {
+  if constexpr (is_record<T>) {
+    read_record(node, value);
+  } else if constexpr (std::is_enum_v<T>) {
+    int number = 0;
+    read_integer(node, number);
+    value = static_cast<T>(number);
+  } else if constexpr (IsOptional<T>::value) {
+    if (node.type != JsonNode::Type::kNull) read_value(node, value.emplace());
+  } else if constexpr (IsVector<T>::value) {
+    expect_type(node, JsonNode::Type::kArray);
+    value.clear();
+    for (const JsonNode& item : oci::JsonChildren(node)) read_value(item, value.emplace_back());
+  } else if constexpr (std::is_same_v<T, bool>) {
+    expect_type(node, JsonNode::Type::kBoolean);
+    value = node.bits != 0;
+  } else if constexpr (std::is_integral_v<T>) {
+    read_integer(node, value);
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    expect_type(node, JsonNode::Type::kString);
+    value = node.text;
+  } else {
+    read_map(node, value);
   }
 }
 
@@ -271,12 +326,9 @@ std::string render_labels(const std::map<std::string, std::string>& labels) {
 }
 
 ContainerOptions parse_options(std::string_view json) {
+  const oci::JsonTree tree(json, {});
   ContainerOptions options;
-  try {
-    from_json_value(oci::parse_json(json), options);
-  } catch (const Json::exception& error) {
-    throw base::Error(base::ErrorKind::kInvalid, std::string("container options: ") + error.what());
-  }
+  read_record(tree.root(), options);
   return options;
 }
 

@@ -9,9 +9,10 @@ namespace storage {
 
 // The two long texts of a row are most of what there is to read, and most rows are of containers
 // that have ended.
+enum class ContainerTexts { kNone, kLabels, kAll };  // the others stay empty
 struct ContainerScope {
   bool stopped = true;  // also those that are neither running, paused nor restarting
-  bool texts = true;    // else `options` and `labels` stay empty
+  ContainerTexts texts = ContainerTexts::kAll;
 };
 
 // Newest first.

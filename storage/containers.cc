@@ -20,11 +20,13 @@ constexpr char kSelectById[] = SAMPAN_SELECT_CONTAINER "WHERE c.id=?";
 constexpr char kSelectByName[] = SAMPAN_SELECT_CONTAINER "WHERE c.name=?";
 constexpr char kSelectByPrefix[] =
     SAMPAN_SELECT_CONTAINER "WHERE c.id>=?1 AND c.id<?1||'g' LIMIT 2";
-// Without an order, so that thousands of long rows don't go through a sorter, which is a file.
-constexpr char kSelectAll[] = SAMPAN_SELECT_CONTAINER;
 constexpr char kSelectActive[] = SAMPAN_SELECT_CONTAINER "WHERE c.status IN(1,2,6)";
 #undef SAMPAN_SELECT_CONTAINER
-constexpr char kSelectAllShort[] = "SELECT *,'',''FROM containers";
+// In the order of their primary key, in which both tables lie on disk: no sorter, which is a file,
+// and no look-up for each row.
+constexpr char kSelectAllShort[] = "SELECT *,'',''FROM containers ORDER BY id";
+constexpr char kSelectAllTexts[] = "SELECT id,labels,options FROM options ORDER BY id";
+constexpr char kSelectAllLabels[] = "SELECT id,labels,''FROM options ORDER BY id";
 constexpr char kSelectActiveShort[] = "SELECT *,'',''FROM containers WHERE status IN(1,2,6)";
 static_assert(static_cast<int>(ContainerStatus::kRunning) == 1 &&
               static_cast<int>(ContainerStatus::kPaused) == 2 &&
@@ -208,20 +210,67 @@ std::optional<ContainerRow> Store::find_container(std::string_view name_or_id) {
   return row;
 }
 
+namespace {
+
+std::vector<ContainerRow> read_active(Database& database, ContainerTexts texts) {
+  std::vector<ContainerRow> rows;
+  const bool with_texts = texts != ContainerTexts::kNone;
+  Statement query = database.prepare(with_texts ? Sql(kSelectActive) : Sql(kSelectActiveShort));
+  while (query.step()) rows.push_back(read_container(query));
+  return rows;
+}
+
+std::vector<ContainerRow> read_all_short(Database& database) {
+  std::vector<ContainerRow> rows;
+  Statement query = database.prepare(kSelectAllShort);
+  while (query.step()) rows.push_back(read_container(query));
+  return rows;
+}
+
+// Two tables in the same order, side by side. What reads the first is open while the second is
+// read, so both are of the same moment.
+std::vector<ContainerRow> read_all_with_texts(Database& database, ContainerTexts wanted) {
+  std::vector<ContainerRow> rows;
+  Statement texts = database.prepare(wanted == ContainerTexts::kAll ? Sql(kSelectAllTexts)
+                                                                    : Sql(kSelectAllLabels));
+  bool is_there = texts.step();
+  Statement query = database.prepare(kSelectAllShort);
+  while (query.step()) {
+    ContainerRow row = read_container(query);
+    while (is_there && texts.text(0) < row.id) is_there = texts.step();
+    if (!is_there || texts.text(0) != row.id) continue;
+    row.labels = texts.text(1);
+    row.options = texts.text(2);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+bool is_newer(const ContainerRow& a, const ContainerRow& b) {
+  return a.created != b.created ? a.created > b.created : a.id < b.id;
+}
+
+// Each row is moved once: it is long, and sorting moves what it sorts many times.
+std::vector<ContainerRow> sorted_newest_first(std::vector<ContainerRow> rows) {
+  std::vector<ContainerRow*> order;
+  order.reserve(rows.size());
+  for (ContainerRow& row : rows) order.push_back(&row);
+  std::sort(order.begin(), order.end(),
+            [](const ContainerRow* a, const ContainerRow* b) { return is_newer(*a, *b); });
+  std::vector<ContainerRow> sorted;
+  sorted.reserve(rows.size());
+  for (ContainerRow* row : order) sorted.push_back(std::move(*row));
+  return sorted;
+}
+
+}  // namespace
+
 std::vector<ContainerRow> list_containers(Store& store, const ContainerScope& scope) {
   Database& database = store.database();
   database.map_file();
-  std::vector<ContainerRow> rows;
-  {
-    const Sql with_texts = scope.stopped ? Sql(kSelectAll) : Sql(kSelectActive);
-    const Sql without = scope.stopped ? Sql(kSelectAllShort) : Sql(kSelectActiveShort);
-    Statement query = database.prepare(scope.texts ? with_texts : without);
-    while (query.step()) rows.push_back(read_container(query));
-  }
-  std::sort(rows.begin(), rows.end(), [](const ContainerRow& a, const ContainerRow& b) {
-    return a.created != b.created ? a.created > b.created : a.id < b.id;
-  });
-  return rows;
+  if (!scope.stopped) return sorted_newest_first(read_active(database, scope.texts));
+  if (scope.texts == ContainerTexts::kNone) return sorted_newest_first(read_all_short(database));
+  return sorted_newest_first(read_all_with_texts(database, scope.texts));
 }
 
 std::vector<ContainerRow> Store::list_containers() { return storage::list_containers(*this, {}); }

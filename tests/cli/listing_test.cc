@@ -51,6 +51,19 @@ TEST(Listing, TextsAndFieldsAloneNeedNoDocumentOfARow) {
   }
 }
 
+TEST(Listing, RowsOfTextsAloneNeedNoDocumentForJson) {
+  const std::map<std::string, std::string> texts = {
+      {"ID", "1"}, {"Names", "\"a\"\n\x01<&>\xff\xc3\xa4"}, {"Empty", ""}};
+  cli::Listing quick("json", {}, {});
+  EXPECT_FALSE(quick.is_simple());
+  quick.expect_texts({"Names", "ID", "Empty"});
+  ASSERT_TRUE(quick.is_simple());
+  quick.add_fields([&](const std::string& name) { return texts.at(name); });
+  cli::Listing slow("json", {}, {});
+  slow.add(texts);
+  EXPECT_EQ(quick.render(), slow.render());
+}
+
 TEST(Listing, KnowsWhichFieldsMatter) {
   const auto uses = [](const std::string& format, const std::string& field) {
     return cli::Listing(format, {"ID"}, {{"ID", "ID"}, {"Names", "NAMES"}}).uses(field);
