@@ -21,7 +21,6 @@
 namespace network {
 namespace {
 
-constexpr std::size_t kNameDigits = 11;        // of the id in a link's name
 constexpr std::size_t kLongestTableName = 64;  // the kernel takes 255; our buffers are smaller
 
 void check_config(const BridgeConfig& config) {
@@ -122,32 +121,36 @@ void ensure_parent(const BridgeConfig& config) {
   route.apply(steps);
 }
 
+// What the host's end of a link is named by: the container's id, or, of its further links and of
+// further attempts, 16 digits that mix all three (FNV-1a).
+std::string link_id(const Endpoint& endpoint, int attempt) {
+  if (attempt == 0 && endpoint.interface_name == "eth0") return endpoint.container_id;
+  std::uint64_t mixed = 0xcbf29ce484222325U;
+  for (const char c :
+       endpoint.container_id + "/" + endpoint.interface_name + "/" + std::to_string(attempt)) {
+    mixed = (mixed ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  }
+  std::string digits;
+  for (int shift = 60; shift >= 0; shift -= 4) {
+    digits += "0123456789abcdef"[(mixed >> static_cast<unsigned>(shift)) & 15U];
+  }
+  return digits;
+}
+
 // Creates the pair and returns the host's end. A container that starts again at once may meet its
-// own last pair, which the kernel takes away only after the namespace: further digits of the id
-// then name the new one.
+// own last pair, which the kernel takes away only after the namespace.
 std::string make_pair(Netlink& route, const BridgeConfig& config, const Endpoint& endpoint,
                       int netns_fd) {
+  constexpr int kAttempts = 8;
   const int bridge_index = load_link_index(route, config.bridge);
+  host_link_name(endpoint);  // refuses an id that is none
   Endpoint named = endpoint;
-  // A second link of the same container takes its name from further digits.
-  const std::string& interface_name = endpoint.interface_name;
-  const char number = interface_name.back();
-  if (number > '0' && number <= '9' && named.container_id.size() > kNameDigits * 5) {
-    const std::size_t turn = static_cast<std::size_t>(number - '0') % 5 * kNameDigits;
-    std::rotate(named.container_id.begin(),
-                named.container_id.begin() + static_cast<std::ptrdiff_t>(turn),
-                named.container_id.end());
-  }
-  for (;;) {
-    const std::string name = host_link_name(named);
+  for (int attempt = 0;; ++attempt) {
+    named.container_id = link_id(endpoint, attempt);
     const std::vector<Step> steps = veth_steps(config, named, bridge_index, netns_fd);
     const auto refusal = route.try_apply(steps);
-    if (!refusal) return name;
-    const std::size_t digits = name.size() - 2;
-    if (refusal->error != EEXIST || named.container_id.size() < 2 * digits) {
-      throw_refusal(steps, *refusal);
-    }
-    named.container_id.erase(0, digits);
+    if (!refusal) return host_link_name(named);
+    if (refusal->error != EEXIST || attempt + 1 == kAttempts) throw_refusal(steps, *refusal);
   }
 }
 

@@ -183,6 +183,19 @@ def test_the_default_route_and_the_ports_move_to_a_network_of_higher_priority(tw
     assert "invalid gw-priority (x)" in engine.run("run", "--network", "name=first,gw-priority=x", busybox, code=125).stderr
 
 
+def test_a_container_on_a_dozen_networks(engine, busybox):
+    names = [f"many{number}" for number in range(13)]
+    for name in names:
+        engine.run("network", "create", name)
+    engine.run("run", "-d", "--name", "all", *[word for name in names[:11] for word in ("--network", name)], busybox, "sleep", "600")
+    engine.run("network", "connect", names[11], "all")
+    engine.run("network", "connect", names[12], "all")
+    addresses = interfaces(engine, "all").splitlines()
+    assert {line.split()[1] for line in addresses} == {"lo", *(f"eth{number}" for number in range(13))}
+    engine.run("restart", "-t", "0", "all")
+    assert len(interfaces(engine, "all").splitlines()) == 14
+
+
 def test_network_of_another_container(engine, busybox):
     serve(engine, busybox, "server")
     assert engine.out("run", "--rm", "--network", "container:server", busybox, "wget", "-qO-", "http://127.0.0.1/") == PAGE
