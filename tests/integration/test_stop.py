@@ -130,3 +130,16 @@ def test_a_paused_container_is_stopped_and_killed(engine, busybox):
         engine.run(*words, "frozen", timeout=30)
         assert time.monotonic() - begin < 8, words
         engine.run("rm", "-f", "frozen", code=None)
+
+
+def test_several_are_stopped_at_the_same_time(engine, busybox):
+    names = [f"slow{number}" for number in range(4)]
+    for name in names:
+        engine.run("run", "-d", "--name", name, busybox, "sh", "-c", "trap 'sleep 1; exit 3' TERM; touch /ready; while :; do sleep 0.05; done")
+    for name in names:
+        wait_until(lambda: engine.run("exec", name, "test", "-e", "/ready", code=None).returncode == 0, what="the handler")
+    began = time.monotonic()
+    done = engine.run("stop", *names[:2], "nobody", *names[2:], code=1)
+    assert time.monotonic() - began < 3.5  # one after the other: over four
+    assert done.stdout.split() == names and "No such container: nobody" in done.stderr
+    assert [engine.inspect(name, "{{.State.ExitCode}}") for name in names] == ["3"] * 4
