@@ -183,37 +183,33 @@ Store::Untagged remove_with_layers(Store& store, RemoveRows&& remove) {
 
 // The platform that a name goes on to stand for: the host's before another one.
 std::optional<oci::ImageId> choose_heir(Store& store, const oci::ImageId& leaving,
-                                        const std::vector<oci::Digest>& indexes) {
+                                        const oci::Digest& index) {
   const std::vector<oci::Platform> runnable = oci::preferences_of(oci::Platform::of_host());
   std::optional<oci::ImageId> heir;
   std::size_t best = runnable.size() + 1;
-  for (const oci::Digest& index : indexes) {
-    for (const oci::ImageId& id : images_of_index(store, index)) {
-      if (id == leaving) continue;
-      const ImageRow row = store.load_image(id);
-      const auto rank = static_cast<std::size_t>(
-          std::find_if(runnable.begin(), runnable.end(),
-                       [&](const oci::Platform& each) { return is_for_platform(row, each); }) -
-          runnable.begin());
-      if (rank >= best) continue;
-      best = rank;
-      heir = id;
-    }
+  for (const oci::ImageId& id : images_of_index(store, index)) {
+    if (id == leaving) continue;
+    const ImageRow row = store.load_image(id);
+    const auto rank = static_cast<std::size_t>(
+        std::find_if(runnable.begin(), runnable.end(),
+                     [&](const oci::Platform& each) { return is_for_platform(row, each); }) -
+        runnable.begin());
+    if (rank >= best) continue;
+    best = rank;
+    heir = id;
   }
   return heir;
 }
 
-// Tags and the index's digest of repositories that know the image by one of the indexes.
+// Tags and the index's digest of repositories that know the image by the index.
 void hand_over_names(Database& database, const oci::ImageId& from, const oci::ImageId& to,
-                     const std::vector<oci::Digest>& indexes) {
-  for (const oci::Digest& index : indexes) {
-    database
-        .prepare(
-            "UPDATE names SET image=?1 WHERE image=?2 AND (tag<>'' OR digest=?3) AND repository IN "
-            "(SELECT repository FROM names WHERE tag='' AND digest=?3)")
-        .bind_all(to.hex(), from.hex(), index.hex())
-        .run();
-  }
+                     const oci::Digest& index) {
+  database
+      .prepare(
+          "UPDATE names SET image=?1 WHERE image=?2 AND (tag<>'' OR digest=?3) AND repository IN "
+          "(SELECT repository FROM names WHERE tag='' AND digest=?3)")
+      .bind_all(to.hex(), from.hex(), index.hex())
+      .run();
 }
 
 }  // namespace
@@ -233,13 +229,15 @@ Store::Untagged remove_image_for(Store& store, std::string_view name_or_id,
     if (!image) throw_no_such_platform(name_or_id, platform);
     const std::string& id = image->id.hex();
     const auto named_id = oci::ImageId::from_hex(named->id);
-    const std::vector<oci::Digest> indexes = indexes_of_image(store, named_id);
-    const auto heir = choose_heir(store, image->id, indexes);
+    // Of an image that two indexes have nobody knows which tag came with which.
+    const std::vector<oci::Digest> indexes = indexes_of_image(store, image->id);
+    const auto heir = indexes.size() == 1 ? choose_heir(store, image->id, indexes.front())
+                                          : std::optional<oci::ImageId>();
     if (image->id == named_id && (!named->name || !heir)) {
       return remove_rows(database, name_or_id, force, own);
     }
     refuse_if_used(find_users(database, id), id, force);
-    if (heir) hand_over_names(database, image->id, *heir, indexes);
+    if (heir) hand_over_names(database, image->id, *heir, indexes.front());
     if (force == Store::Force::kNo && has_tag(names_of_image(database, id))) {
       refuse(id, "must be forced", "image is referenced in multiple repositories");
     }

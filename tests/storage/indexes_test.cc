@@ -206,6 +206,24 @@ TEST(Indexes, APlatformThatOthersNameIsNotTakenFromThem) {
   EXPECT_EQ(store.find_image("app:1")->id, image('a'));
 }
 
+// One platform did not change from a version to the next: no version's tag may become the other's.
+TEST(Indexes, ATagNeverGoesOnToAnotherVersion) {
+  const TempRoot root;
+  Store store(root.store());
+  pull_for_platform(store, 'b');
+  pull_for_platform(store, 'a');
+  const storage::ImageRow row = store.load_image(image('a'));
+  const storage::KeptIndex next{
+      .digest = digest('d'), .bytes = "{ next }", .manifests = {digest('a'), digest('9')}};
+  const auto name = oci::Reference::parse("app:2");
+  keep_index(store, next, name, row.id);
+  store.add_image(row, name, next.digest);
+  ASSERT_EQ(indexes_of_image(store, image('a')).size(), 2U);
+  remove_image_for(store, "app:2", kS390x, Store::Force::kNo);
+  EXPECT_FALSE(store.find_image("app:2"));
+  EXPECT_EQ(store.find_image("app:1")->id, image('a'));
+}
+
 // Only what shares the index is kept: a tag that moves on to another version leaves garbage, as
 // with docker.
 TEST(Indexes, AnOlderVersionIsNoPlatform) {
