@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "engine/bundle.h"
 #include "engine/inspect_words.h"
-#include "engine/journal_reader.h"
-#include "engine/log_reader.h"
+#include "engine/log/journal_reader.h"
+#include "engine/log/log_reader.h"
 #include "engine/process_plan.h"
 
 namespace engine {

@@ -1,8 +1,8 @@
 // ContainerLog: the log of a container, written or read as its row says.
 #pragma once
 
+#include "engine/log/log_view.h"
 #include "engine/log_plan.h"
-#include "engine/log_view.h"
 #include "storage/store.h"
 
 namespace engine {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/changes.h"
+#include "engine/log/log_view.h"
 #include "engine/network_state.h"
 #include "engine/options.h"
 #include "storage/changes.h"
@@ -56,14 +57,6 @@ struct PullProgress {
 struct PullSummary {
   std::string image_id, digest, warning;
   bool changed = false;
-};
-
-struct LogOptions {
-  bool follow = false, timestamps = false;
-  bool details = false;    // what --log-opt labels, env and tag chose stands before each line
-  std::string attributes;  // that text; filled by Engine::logs()
-  std::int64_t tail = -1;  // lines; -1: all
-  base::Nanoseconds since = 0, until = 0;  // 0: no bound
 };
 
 struct ExecRequest {

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/query_text.h"
-#include "engine/log_journal.h"
+#include "engine/log/log_journal.h"
 #include "engine/template/template.h"
 
 namespace engine {

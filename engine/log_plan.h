@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/log_writer.h"
+#include "engine/log/log_writer.h"
 #include "engine/options.h"
 
 namespace engine {

@@ -9,7 +9,7 @@
 
 #include "base/unique_fd.h"
 #include "engine/health_probe.h"
-#include "engine/log_writer.h"
+#include "engine/log/log_writer.h"
 #include "engine/monitor_client.h"
 #include "engine/monitor_start.h"
 

@@ -1,4 +1,4 @@
-#include "engine/journal_reader.h"
+#include "engine/log/journal_reader.h"
 
 #include <array>
 #include <cerrno>

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
-#include "engine/log_target.h"
+#include "engine/log/log_target.h"
 
 namespace engine {
 

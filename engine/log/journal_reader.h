@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "engine/log_view.h"
+#include "engine/log/log_view.h"
 
 namespace engine {
 

@@ -1,4 +1,4 @@
-#include "engine/log_writer.h"
+#include "engine/log/log_writer.h"
 
 namespace engine {
 namespace {

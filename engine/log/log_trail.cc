@@ -1,4 +1,4 @@
-#include "engine/log_trail.h"
+#include "engine/log/log_trail.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "engine/log_file.h"
+#include "engine/log/log_file.h"
 
 namespace engine {
 namespace {

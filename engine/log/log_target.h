@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/time.h"
-#include "engine/log_format.h"
+#include "engine/log/log_format.h"
 
 namespace engine {
 

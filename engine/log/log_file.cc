@@ -1,4 +1,4 @@
-#include "engine/log_file.h"
+#include "engine/log/log_file.h"
 
 #include <cerrno>
 #include <ctime>

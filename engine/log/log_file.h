@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/unique_fd.h"
-#include "engine/log_compressor.h"
-#include "engine/log_target.h"
+#include "engine/log/log_compressor.h"
+#include "engine/log/log_target.h"
 
 namespace engine {
 

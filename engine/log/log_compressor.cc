@@ -1,4 +1,4 @@
-#include "engine/log_compressor.h"
+#include "engine/log/log_compressor.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include "base/gzip.h"
 #include "base/process.h"
 #include "base/unique_fd.h"
-#include "engine/log_file.h"
+#include "engine/log/log_file.h"
 
 namespace engine {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/log_reader.h"
+#include "engine/log/log_reader.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,7 +13,7 @@
 #include "base/files.h"
 #include "base/gzip.h"
 #include "base/process.h"
-#include "engine/log_file.h"
+#include "engine/log/log_file.h"
 
 namespace engine {
 namespace {

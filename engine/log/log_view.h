@@ -6,10 +6,18 @@
 #include <string>
 #include <string_view>
 
-#include "engine/engine.h"
-#include "engine/log_format.h"
+#include "base/time.h"
+#include "engine/log/log_format.h"
 
 namespace engine {
+
+struct LogOptions {
+  bool follow = false, timestamps = false;
+  bool details = false;    // what --log-opt labels, env and tag chose stands before each line
+  std::string attributes;  // that text; filled by Engine::logs()
+  std::int64_t tail = -1;  // lines; -1: all
+  base::Nanoseconds since = 0, until = 0;  // 0: no bound
+};
 
 using LogSink = std::function<void(bool is_stderr, std::string_view)>;
 

@@ -1,4 +1,4 @@
-#include "engine/log_view.h"
+#include "engine/log/log_view.h"
 
 namespace engine {
 namespace {

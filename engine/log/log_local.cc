@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/log_format.h"
+#include "engine/log/log_format.h"
 
 namespace engine {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/log_journal.h"
+#include "engine/log/log_journal.h"
 
 #include <cerrno>
 #include <cstring>

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/log_file.h"
-#include "engine/log_target.h"
+#include "engine/log/log_file.h"
+#include "engine/log/log_target.h"
 
 namespace engine {
 

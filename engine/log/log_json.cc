@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/log_format.h"
+#include "engine/log/log_format.h"
 
 namespace engine {
 namespace {

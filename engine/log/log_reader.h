@@ -11,10 +11,9 @@
 
 #include "base/time.h"
 #include "base/unique_fd.h"
-#include "engine/engine.h"
-#include "engine/log_format.h"
-#include "engine/log_trail.h"
-#include "engine/log_view.h"
+#include "engine/log/log_format.h"
+#include "engine/log/log_trail.h"
+#include "engine/log/log_view.h"
 
 namespace engine {
 
