@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "cli/command.h"
 #include "engine/image_changes.h"
 
 namespace cli {
@@ -243,7 +244,8 @@ engine::ContainerOptions ContainerFlags::to_options(const std::vector<std::strin
   options.health_on_failure = engine::parse_health_action(health_on_failure_);
   options.pull = pull_policy(pull_);
   if (options.network == engine::NetworkMode::kHost && !options.ports.empty()) {
-    options.ports.clear();  // docker: discarded with a warning when using host network mode
+    options.ports.clear();
+    print_error("WARNING: Published ports are discarded when using host network mode");
   }
   return options;
 }

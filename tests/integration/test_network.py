@@ -211,6 +211,8 @@ def test_none_has_only_loopback(engine, busybox):
 
 def test_host_network_is_the_hosts(engine, busybox):
     assert engine.out("run", "--rm", "--network", "host", busybox, "readlink", "/proc/self/ns/net") == os.readlink("/proc/self/ns/net")
+    told = engine.run("run", "--rm", "--network", "host", "-p", "8080:80", busybox, "true").stderr
+    assert told == "WARNING: Published ports are discarded when using host network mode\n"
 
 
 def test_stopping_frees_links_and_addresses(engine, busybox):
