@@ -23,6 +23,9 @@ import image as images  # noqa: E402  (tools/image.py)
 
 
 def pytest_configure(config):
+    for ignored in (signal.SIGINT, signal.SIGQUIT):  # by a script that runs us in the background; what we start must hear them
+        if signal.getsignal(ignored) == signal.SIG_IGN:
+            signal.signal(ignored, signal.SIG_DFL)
     if os.geteuid() != 0:
         if os.environ.get("REQUIRE_E2E"):
             pytest.exit("integration tests need root", returncode=1)

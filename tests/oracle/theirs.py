@@ -15,7 +15,7 @@ import view
 
 
 def run(*words, **more):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=120, **more)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, errors="backslashreplace", timeout=120, **more)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
