@@ -67,6 +67,10 @@ constexpr FilterKey kOfEvents[] = {
     {.name = "volume", .kind = WordKind::kVolumes},
 };
 
+constexpr FilterKey kOfImagePrune[] = {{.name = "dangling", .choices = kYesNo},
+                                       {.name = "label"},
+                                       {.name = "label!"},
+                                       {.name = "until"}};
 constexpr FilterKey kOfPrunes[] = {{.name = "label"}, {.name = "label!"}, {.name = "until"}};
 
 }  // namespace
@@ -77,6 +81,7 @@ std::span<const FilterKey> filter_keys(std::string_view command) {
   if (command == "network ls") return kOfNetworks;
   if (command == "volume ls") return kOfVolumes;
   if (command == "events") return kOfEvents;
+  if (command == "image prune") return kOfImagePrune;
   if (command.ends_with(" prune")) return kOfPrunes;
   return {};
 }

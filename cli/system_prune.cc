@@ -1,7 +1,10 @@
 // The prune commands: what nobody uses goes, after a question.
 #include <string>
+#include <string_view>
 #include <unistd.h>
+#include <vector>
 
+#include "base/error.h"
 #include "base/time.h"
 #include "cli/command.h"
 #include "engine/cache_prune.h"
@@ -73,6 +76,22 @@ int finish(const Globals& globals, const PruneFlags& flags, const PruneReport& r
   return 0;
 }
 
+// docker's other word for -a of images: --filter dangling=false. Taken out of the filters.
+bool take_dangling(std::vector<std::string>& filters) {
+  constexpr std::string_view kKey = "dangling=";
+  bool only_dangling = true;
+  std::erase_if(filters, [&](const std::string& filter) {
+    if (!filter.starts_with(kKey)) return false;
+    const std::string value = filter.substr(kKey.size());
+    if (value != "true" && value != "1" && value != "false" && value != "0") {
+      throw base::Error(base::ErrorKind::kInvalid, "invalid filter 'dangling=" + value + "'");
+    }
+    only_dangling = value == "true" || value == "1";
+    return true;
+  });
+  return only_dangling;
+}
+
 }  // namespace
 
 int run_image_prune(const Globals& globals, const Words& words) {
@@ -80,6 +99,7 @@ int run_image_prune(const Globals& globals, const Words& words) {
   parse_arguments(
       {.command = "image prune", .synopsis = "[OPTIONS]", .summary = "Remove unused images"},
       prune_table(flags, "Remove all unused images, not just dangling ones"), words);
+  if (!take_dangling(flags.filters)) flags.all = true;
   const auto filter = engine::parse_prune_filter(flags.filters, base::now());
   const char* const warning =
       flags.all ? "This will remove all images without at least one container associated to them."

@@ -1,6 +1,7 @@
 #include "engine/network_change.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fcntl.h>
 #include <utility>
 
@@ -26,8 +27,13 @@ using Json = nlohmann::json;
 }
 
 base::UniqueFd network_of(const StartedContainer& container) {
-  return base::open_file("/proc/" + std::to_string(container.process.init.pid) + "/ns/net",
-                         O_RDONLY);
+  const std::string path = "/proc/" + std::to_string(container.process.init.pid) + "/ns/net";
+  base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd && (errno == ENOENT || errno == ESRCH)) {  // it ends at this moment
+    refuse(base::ErrorKind::kConflict, "Container " + container.row.id + " is not running");
+  }
+  base::check(fd.get(), path);
+  return fd;
 }
 
 void write_down(storage::Store& store, const RunDirectory& directory,

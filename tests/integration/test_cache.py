@@ -134,6 +134,9 @@ def test_image_prune_all_with_filters(sampan, registry, busybox):
     for name in (stage, keep):
         sampan.run("pull", "-q", name)
     sampan.run("create", "--name", "user", busybox)
+    assert "invalid filter 'dangling=maybe'" in sampan.run("image", "prune", "-f", "--filter", "dangling=maybe", code=1).stderr
+    would = lambda *words: sampan.out("image", "prune", "--dry-run", *words)
+    assert would("--filter", "dangling=false") == would("-a") != would() == would("--filter", "dangling=1")
     assert "invalid filter 'size'" in sampan.run("image", "prune", "-af", "--filter", "size=3", code=1).stderr
     assert "Deleted" not in sampan.out("image", "prune", "-af", "--filter", "label=stage=other")
     assert "Deleted" not in sampan.out("image", "prune", "-af", "--filter", "until=1970-01-02")
