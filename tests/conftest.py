@@ -4,11 +4,14 @@ The whole pytest process moves into new network and mount namespaces: its "host"
 ports and registries of a test never meet those of the machine.
 """
 
+import contextlib
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -173,6 +176,17 @@ class Sampan:
             time.sleep(0.05)
         assert self.leaks() == []
 
+    def remove_networks(self):
+        """A bridge and its table outlive their containers, as docker's do: no store of a test sees those of another."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self.root}/sampan.db?mode=ro", uri=True)) as database:
+                networks = [json.loads(options) for (options,) in database.execute("SELECT options FROM networks")]
+        except sqlite3.Error:  # a test has damaged it
+            return
+        for network in networks:
+            subprocess.run(["ip", "link", "del", network.get("bridge", "")], capture_output=True, check=False)
+            subprocess.run(["nft", "delete", "table", "inet", network.get("table", "")], capture_output=True, check=False)
+
     def forget(self):
         """The end of a test: everything removed, whatever state the test left."""
         if not self.root.exists():
@@ -186,6 +200,7 @@ class Sampan:
         try:
             self.check_clean()
         finally:
+            self.remove_networks()
             for path in sorted(pathlib.Path("/sys/fs/cgroup").glob("*" + self.cgroup), reverse=True):
                 try:
                     path.rmdir()
