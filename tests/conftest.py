@@ -4,14 +4,11 @@ The whole pytest process moves into new network and mount namespaces: its "host"
 ports and registries of a test never meet those of the machine.
 """
 
-import contextlib
-import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -171,21 +168,10 @@ class Sampan:
 
     def check_clean(self):
         """After everything is removed nothing may be left; the janitors behind a command get a moment."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 15
         while self.leaks() and time.monotonic() < end:
             time.sleep(0.05)
         assert self.leaks() == []
-
-    def remove_networks(self):
-        """A bridge and its table outlive their containers, as docker's do: no store of a test sees those of another."""
-        try:
-            with contextlib.closing(sqlite3.connect(f"file:{self.root}/sampan.db?mode=ro", uri=True)) as database:
-                networks = [json.loads(options) for (options,) in database.execute("SELECT options FROM networks")]
-        except sqlite3.Error:  # a test has damaged it
-            return
-        for network in networks:
-            subprocess.run(["ip", "link", "del", network.get("bridge", "")], capture_output=True, check=False)
-            subprocess.run(["nft", "delete", "table", "inet", network.get("table", "")], capture_output=True, check=False)
 
     def forget(self):
         """The end of a test: everything removed, whatever state the test left."""
@@ -200,7 +186,6 @@ class Sampan:
         try:
             self.check_clean()
         finally:
-            self.remove_networks()
             for path in sorted(pathlib.Path("/sys/fs/cgroup").glob("*" + self.cgroup), reverse=True):
                 try:
                     path.rmdir()
@@ -239,6 +224,20 @@ def engine(tmp_path_factory, busybox, request):
     store.run("pull", "-q", busybox)
     yield store
     store.forget()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clean_host():
+    """A bridge and a table outlive their containers, as docker's do: no module sees those of another's stores."""
+    yield
+    if os.geteuid() != 0:
+        return
+    for _, name in socket.if_nameindex():
+        if name.startswith(("sp-", "br-")):
+            subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
+    for line in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout.splitlines():
+        if "sampan" in line:
+            subprocess.run(["nft", "delete", *line.split()], capture_output=True, check=False)
 
 
 @pytest.fixture(autouse=True)

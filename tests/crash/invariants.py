@@ -62,6 +62,16 @@ def ports_of(attachment):
                 yield ":" in address, run["protocol"], run["hostPort"] + step, run["containerPort"] + step
 
 
+def link_names(key, interface):
+    """What the host's end may be called (network/bridge.cc, link_id): by the container's first digits, or by eleven that mix all there is."""
+    yield "ve" + key[:11]
+    for attempt in range(8):
+        mixed = 0xcbf29ce484222325
+        for byte in f"{key}/{interface}/{attempt}".encode():
+            mixed = (mixed ^ byte) * 0x100000001b3 % (1 << 64)
+        yield f"ve{mixed:016x}"[:13]
+
+
 class Snapshot:
     """Everything that is looked at, read at about the same time; problems() says what does not fit together."""
 
@@ -144,9 +154,9 @@ class Snapshot:
         veths = {name for name in links if name.startswith("ve")}
         if len(veths) != count:
             yield f"{len(veths)} links, {count} attachments"
-        for name in veths:
-            if not any(name[2:] in key for key in self.running):
-                yield f"{name} of nobody"
+        named = {name for key, attachments in self.attachments.items() for attachment in attachments for name in link_names(key, attachment["interface"])}
+        for name in veths - named:
+            yield f"{name} of nobody"
         bridges = {settings["bridge"] for settings in self.networks.values() if "bridge" in settings}
         for name in {name for name in links if name.startswith(("br-", "sp-"))} - bridges:
             yield f"bridge {name} without a network"
