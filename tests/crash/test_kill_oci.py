@@ -44,6 +44,19 @@ def mount_points():
     return sorted(line.split()[4] for line in open("/proc/self/mountinfo"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _reaper():
+    """Orphans are ours to reap, in this module only: elsewhere containers would wait for somebody who does not."""
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
 class Victim:
     """A container of one shape, whose commands are killed."""
 
@@ -52,7 +65,6 @@ class Victim:
         self.environment = {**os.environ, "SAMPAN_TEST_MARK": MARK.split("=")[1]}
         self.before = mount_points()
         self.output = str(runtime.folder / "output")
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # Not below pytest's own folder, which the root of a user namespace may not enter.
         self.home = tempfile.TemporaryDirectory(prefix="sampan-crash-", dir="/tmp")
         pathlib.Path(self.home.name).chmod(0o755)
