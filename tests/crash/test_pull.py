@@ -179,7 +179,8 @@ def test_a_full_disk_anywhere(sampan, liar, room):
             staging = sampan.root / "staging"
             assert not staging.exists() or not list(staging.iterdir())
             assert left.f_bavail > 0
-        subprocess.run(["umount", str(sampan.root)], check=True)
+        # The janitor behind a command may still stand in it.
+        wait_until(lambda: subprocess.run(["umount", str(sampan.root)], capture_output=True, check=False).returncode == 0, what="umount")
         with open(disk, "r+b") as file:
             file.truncate(40 << 20)
         subprocess.run(["e2fsck", "-fp", str(disk)], check=False, capture_output=True)
