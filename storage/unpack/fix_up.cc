@@ -131,21 +131,22 @@ bool has_time(MergedView& view, const std::string& path, const timespec& time) {
   return info.st_mtim.tv_sec == time.tv_sec && info.st_mtim.tv_nsec == time.tv_nsec;
 }
 
+using OwnTimes = std::map<std::string_view, timespec>;  // by path
+
 // Where none is below, the layer's own time counts, which another stack may have overwritten.
-void restore_own_time(MergedView& view, const std::string& path, const LayerRecord& record,
+void restore_own_time(MergedView& view, const std::string& path, const OwnTimes& own_times,
                       FixUps& fix_ups) {
-  for (const LayerRecord::OwnTime& own : record.own_times) {
-    if (own.path != path || has_time(view, path, own.time)) continue;
-    Attributes attributes;
-    attributes.atime = attributes.mtime = own.time;
-    fix_ups.directories.push_back({path, std::move(attributes), true});
-  }
+  const auto own = own_times.find(path);
+  if (own == own_times.end() || has_time(view, path, own->second)) return;
+  Attributes attributes;
+  attributes.atime = attributes.mtime = own->second;
+  fix_ups.directories.push_back({path, std::move(attributes), true});
 }
 
-void find_directory(MergedView& view, const std::string& path, const LayerRecord& record,
+void find_directory(MergedView& view, const std::string& path, const OwnTimes& own_times,
                     const OverlayPolicy& policy, FixUps& fix_ups) {
   const base::UniqueFd fd = find_lower_directory(view, path);
-  if (!fd) return restore_own_time(view, path, record, fix_ups);
+  if (!fd) return restore_own_time(view, path, own_times, fix_ups);
   Attributes attributes = read_attributes(fd.get(), policy);
   const bool only_time = has_implied_attributes(attributes);
   if (only_time && has_time(view, path, attributes.mtime)) return;
@@ -205,7 +206,11 @@ FixUps find_fix_ups(const std::filesystem::path& layer, const LayerRecord& recor
   MergedView view(layer, lower, policy);
   std::vector<std::string> implied = record.implied;
   std::sort(implied.begin(), implied.end());
-  for (const std::string& path : implied) find_directory(view, path, record, policy, fix_ups);
+  OwnTimes own_times;
+  for (const LayerRecord::OwnTime& own : record.own_times) own_times[own.path] = own.time;
+  for (const std::string& path : implied) {
+    find_directory(view, path, own_times, policy, fix_ups);
+  }
   for (const LayerRecord::Link& link : record.links) {
     find_link(view, link, record.root_opaque, fix_ups);
   }
