@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "network/elements.h"
+#include "network/fingerprint.h"
 #include "network/firewall.h"
 #include "network/flows.h"
 #include "network/link.h"
@@ -122,19 +123,12 @@ void ensure_parent(const BridgeConfig& config) {
 }
 
 // What the host's end of a link is named by: the container's id, or, of its further links and of
-// further attempts, 16 digits that mix all three (FNV-1a).
+// further attempts, 16 digits that mix all three.
 std::string link_id(const Endpoint& endpoint, int attempt) {
   if (attempt == 0 && endpoint.interface_name == "eth0") return endpoint.container_id;
-  std::uint64_t mixed = 0xcbf29ce484222325U;
-  for (const char c :
-       endpoint.container_id + "/" + endpoint.interface_name + "/" + std::to_string(attempt)) {
-    mixed = (mixed ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-  }
-  std::string digits;
-  for (int shift = 60; shift >= 0; shift -= 4) {
-    digits += "0123456789abcdef"[(mixed >> static_cast<unsigned>(shift)) & 15U];
-  }
-  return digits;
+  Fingerprint mixed;
+  mixed.add(endpoint.container_id + "/" + endpoint.interface_name + "/" + std::to_string(attempt));
+  return mixed.str();
 }
 
 // Creates the pair and returns the host's end. A container that starts again at once may meet its

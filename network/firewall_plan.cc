@@ -1,9 +1,9 @@
-#include <cstdio>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netlink.h>
 
+#include "network/fingerprint.h"
 #include "network/firewall.h"
 #include "network/nft_objects.h"
 #include "network/rule.h"
@@ -56,15 +56,11 @@ class Layout {
   }
 
  private:
-  // FNV-1a, 64 bits: not against an adversary (who could write the table anyway).
+  // An adversary who could make another of the same could write the table anyway.
   static std::string fingerprint(const std::vector<Step>& steps) {
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    for (const Step& step : steps) {
-      for (const std::uint8_t byte : step.message) hash = (hash ^ byte) * 0x100000001b3U;
-    }
-    char text[17];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-    return text;
+    Fingerprint all;
+    for (const Step& step : steps) all.add(step.message);
+    return all.str();
   }
 
   const BridgeConfig& config_;
